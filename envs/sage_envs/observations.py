@@ -1,0 +1,77 @@
+"""The observation contract: what one step of an environment hands to a policy.
+
+============== ================ ======= ======== ==============================================
+key            shape            dtype   unit     what it is
+============== ================ ======= ======== ==============================================
+visual         (N, H, W, 3)     uint8            RGB
+depth          (N, H, W, 1)     float32 m        distance to the image plane, 0 where nothing was hit
+audio          (N, 1024)        float32 dB       log-mel spectrogram since the last look
+tactile        (N, 128)         float32 N        force on the taxels of the robot's skin
+proprioceptive (N, 64)          float32 SI       joints, base motion, IMU, last action; rest 0
+============== ================ ======= ======== ==============================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+AUDIO_BANDS, AUDIO_FRAMES = 64, 16
+AUDIO_WIDTH = AUDIO_BANDS * AUDIO_FRAMES
+TACTILE_WIDTH = 128
+PROPRIOCEPTIVE_WIDTH = 64
+
+
+def policy_space(height: int, width: int) -> gym.spaces.Dict:
+    """Space of one world's ``policy`` observation.
+
+    Args:
+        height: Rows of the camera.
+        width: Columns of the camera.
+    """
+    inf = np.inf
+    return gym.spaces.Dict(
+        {
+            "visual": gym.spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "depth": gym.spaces.Box(0.0, inf, (height, width, 1), np.float32),
+            "audio": gym.spaces.Box(-inf, inf, (AUDIO_WIDTH,), np.float32),
+            "tactile": gym.spaces.Box(0.0, inf, (TACTILE_WIDTH,), np.float32),
+            "proprioceptive": gym.spaces.Box(-inf, inf, (PROPRIOCEPTIVE_WIDTH,), np.float32),
+        }
+    )
+
+
+def critic_space(shapes: Mapping[str, tuple[int, ...]]) -> gym.spaces.Dict:
+    """Space of one world's ``critic`` observation: named ground truth, float32.
+
+    Args:
+        shapes: Name -> shape without the batch axis.
+    """
+    return gym.spaces.Dict({k: gym.spaces.Box(-np.inf, np.inf, v, np.float32) for k, v in shapes.items()})
+
+
+def pack_proprioception(entries: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, slice]]:
+    """Lay named entries into the fixed width.
+
+    Args:
+        entries: Name -> tensor (N, k), in the order they shall have.
+
+    Returns:
+        Tensor (N, 64), zero where unused, and where each entry lies.
+
+    Raises:
+        ValueError: The entries do not fit.
+    """
+    layout: dict[str, slice] = {}
+    start = 0
+    for name, value in entries.items():
+        layout[name] = slice(start, start + value.shape[1])
+        start += value.shape[1]
+    if start > PROPRIOCEPTIVE_WIDTH:
+        raise ValueError(f"proprioceptive={start} entries: at most {PROPRIOCEPTIVE_WIDTH} fit; drop some")
+    packed = torch.cat(list(entries.values()), dim=1).float()
+    return torch.nn.functional.pad(packed, (0, PROPRIOCEPTIVE_WIDTH - start)), layout

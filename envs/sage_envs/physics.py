@@ -1,0 +1,261 @@
+"""Physics at run time: gravity and friction per world, set and read back.
+
+Newton keeps one gravity per world. PhysX and OvPhysX keep one for the scene, so a world that
+differs gets the difference as a force on the centre of mass of every moving body, each physics
+step: exact for rigid bodies, and no other world notices. Friction is a scale on the nominal
+coefficients of every moving body of a world, written to the engine's materials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+import warp as wp
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from isaaclab.assets import Articulation, RigidObject
+    from isaaclab.scene import InteractiveScene
+
+GRAVITY_MAX = 100.0
+FRICTION_SCALE_MAX = 10.0
+
+
+class Engine(Protocol):
+    """What an engine has to offer for physics control."""
+
+    name: str
+
+    def write_gravity(self, gravity: Tensor) -> None:
+        """Put (N, 3) [m/s^2] in force."""
+
+    def read_gravity(self) -> Tensor:
+        """Gravity in force (N, 3) [m/s^2]."""
+
+    def before_step(self) -> None:
+        """Called once before every physics step."""
+
+    def write_friction(self, coefficients: dict[str, Tensor]) -> None:
+        """Write shape coefficients, asset name -> (N, shapes)."""
+
+    def read_friction(self) -> dict[str, Tensor]:
+        """Shape coefficients in force, asset name -> (N, shapes)."""
+
+
+class OvPhysxEngine:
+    """OvPhysX: forces for gravity, material tensors for friction."""
+
+    name = "ovphysx"
+
+    def __init__(self, scene: InteractiveScene, assets: dict[str, RigidObject | Articulation]) -> None:
+        import isaaclab_ov.tensor_types as tt
+        from isaaclab_ov.physics import OvPhysxManager
+
+        self._manager, self._assets, self._num_envs = OvPhysxManager, assets, scene.num_envs
+        physx = OvPhysxManager.get_physx_instance()
+        links = [
+            (name, link)
+            for name, asset in assets.items()
+            for link in (asset.body_names if len(asset.body_names) > 1 else [None])
+        ]
+        paths = [
+            f"{env}/{name}" + (f"/{link}" if link else "") for env in scene.env_prim_paths for name, link in links
+        ]
+        self._bodies = physx.create_tensor_binding(prim_paths=paths, tensor_type=tt.TensorType.RIGID_BODY_FORCE)
+        mass = torch.cat([a.data.body_mass.torch.reshape(scene.num_envs, -1) for a in assets.values()], dim=1)
+        self._mass = mass.to(scene.device)
+        self._extra = torch.zeros(scene.num_envs, 3, device=scene.device)
+        self._force = torch.zeros(len(paths), 3, device=scene.device)
+        self._active = False
+        self._material_type = {
+            name: tt.SHAPE_FRICTION_AND_RESTITUTION
+            if len(asset.body_names) > 1
+            else tt.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
+            for name, asset in assets.items()
+        }
+
+    def _scene_gravity(self) -> Tensor:
+        return torch.tensor(self._manager.get_gravity(), device=self._extra.device)
+
+    def write_gravity(self, gravity: Tensor) -> None:
+        self._extra = gravity - self._scene_gravity()
+        self._active = bool(self._extra.any())
+        self._force = (self._mass.unsqueeze(-1) * self._extra.unsqueeze(1)).reshape(-1, 3).contiguous()
+
+    def read_gravity(self) -> Tensor:
+        return self._scene_gravity() + self._extra
+
+    def before_step(self) -> None:
+        if self._active:
+            self._bodies.write(wp.from_torch(self._force))
+
+    def _materials(self, name: str) -> Tensor:
+        values = self._assets[name].root_view.get_attribute(self._material_type[name])
+        return wp.to_torch(values).reshape(self._num_envs, -1, 3)
+
+    def write_friction(self, coefficients: dict[str, Tensor]) -> None:
+        for name, value in coefficients.items():
+            kind = self._material_type[name]
+            view = self._assets[name].root_view
+            materials = view.get_attribute(kind)
+            rows = wp.to_torch(materials).view(self._num_envs, -1, 3)
+            rows[..., :2] = value.to(rows.device).unsqueeze(-1)
+            view.set_attribute(kind, materials)
+
+    def read_friction(self) -> dict[str, Tensor]:
+        return {name: self._materials(name)[..., 1].clone() for name in self._assets}
+
+
+class NewtonEngine:
+    """Newton: one gravity per world in the model, one coefficient per shape."""
+
+    name = "newton"
+
+    def __init__(self, scene: InteractiveScene, assets: dict[str, RigidObject | Articulation]) -> None:
+        from isaaclab_newton.physics import NewtonManager
+        from newton import ModelFlags
+
+        self._manager, self._flags, self._num_envs = NewtonManager, ModelFlags, scene.num_envs
+        model = NewtonManager.get_model()
+        self._gravity = wp.to_torch(model.gravity)
+        self._mu = {
+            name: wp.to_torch(asset._root_view.get_attribute("shape_material_mu", model)[:, 0])
+            for name, asset in assets.items()
+        }
+
+    def write_gravity(self, gravity: Tensor) -> None:
+        self._gravity[: self._num_envs] = gravity
+        self._manager.add_model_change(self._flags.MODEL_PROPERTIES)
+
+    def read_gravity(self) -> Tensor:
+        return self._gravity[: self._num_envs].clone()
+
+    def before_step(self) -> None:
+        return
+
+    def write_friction(self, coefficients: dict[str, Tensor]) -> None:
+        for name, value in coefficients.items():
+            self._mu[name].copy_(value.reshape(self._mu[name].shape))
+        self._manager.add_model_change(self._flags.SHAPE_PROPERTIES)
+
+    def read_friction(self) -> dict[str, Tensor]:
+        return {name: value.reshape(self._num_envs, -1).clone() for name, value in self._mu.items()}
+
+
+class PhysicsControl:
+    """Set and read the physics in force, world by world.
+
+    Args:
+        engine: The engine's own way to do it.
+        num_envs: How many worlds there are.
+        device: Torch device of the environment.
+    """
+
+    def __init__(self, engine: Engine, num_envs: int, device: str) -> None:
+        self.engine, self._num_envs, self._device = engine, num_envs, device
+        self._nominal_gravity = engine.read_gravity().clone()
+        self._nominal_friction = engine.read_friction()
+        self._scale = torch.ones(num_envs, device=device)
+
+    @property
+    def gravity(self) -> Tensor:
+        """Gravity in force, as the engine has it (N, 3) [m/s^2]."""
+        return self.engine.read_gravity()
+
+    @property
+    def friction(self) -> dict[str, Tensor]:
+        """Friction coefficients in force, as the engine has them: asset -> (N, shapes)."""
+        return self.engine.read_friction()
+
+    @property
+    def friction_scale(self) -> Tensor:
+        """Scale on every nominal coefficient of a world (N,)."""
+        return self._scale.clone()
+
+    @property
+    def nominal_gravity(self) -> Tensor:
+        """Gravity the scene was made with (N, 3) [m/s^2]."""
+        return self._nominal_gravity.clone()
+
+    def set_gravity(self, gravity: Tensor | Sequence[float], env_ids: Tensor | None = None) -> None:
+        """Put a gravity in force in some worlds.
+
+        Args:
+            gravity: Vector (3,) or one a world (n, 3) [m/s^2], each at most 100 m/s^2 long.
+            env_ids: Worlds (n,); all when None.
+
+        Raises:
+            ValueError: Not finite, too strong, or of the wrong shape.
+        """
+        ids = self._ids(env_ids)
+        value = torch.as_tensor(gravity, dtype=torch.float32, device=self._device)
+        if value.shape not in ((3,), (len(ids), 3)):
+            raise ValueError(f"gravity.shape={tuple(value.shape)}: must be (3,) or ({len(ids)}, 3) [m/s^2]")
+        if not bool(torch.isfinite(value).all()) or bool((value.norm(dim=-1) > GRAVITY_MAX).any()):
+            raise ValueError(f"gravity={value.tolist()}: must be finite and at most {GRAVITY_MAX:g} m/s^2 long")
+        now = self.engine.read_gravity()
+        now[ids] = value
+        self.engine.write_gravity(now)
+
+    def set_friction_scale(self, scale: Tensor | float, env_ids: Tensor | None = None) -> None:
+        """Scale the nominal friction of every moving body of some worlds.
+
+        Args:
+            scale: One factor or one a world (n,), in 0..10.
+            env_ids: Worlds (n,); all when None.
+
+        Raises:
+            ValueError: Not finite, out of range, or of the wrong shape.
+        """
+        ids = self._ids(env_ids)
+        value = torch.as_tensor(scale, dtype=torch.float32, device=self._device)
+        if value.shape not in ((), (len(ids),)):
+            raise ValueError(f"friction_scale.shape={tuple(value.shape)}: must be () or ({len(ids)},)")
+        if not bool(((value >= 0.0) & (value <= FRICTION_SCALE_MAX)).all()):
+            raise ValueError(f"friction_scale={value.tolist()}: must lie in 0..{FRICTION_SCALE_MAX:g}")
+        if bool((self._scale[ids] == value).all()):
+            return
+        self._scale[ids] = value
+        self.engine.write_friction(
+            {k: v * self._scale.to(v.device).unsqueeze(-1) for k, v in self._nominal_friction.items()}
+        )
+
+    def reset(self, env_ids: Tensor | None = None) -> None:
+        """Put the nominal gravity and friction back in force."""
+        ids = self._ids(env_ids)
+        self.set_gravity(self._nominal_gravity[ids], ids)
+        self.set_friction_scale(1.0, ids)
+
+    def before_step(self) -> None:
+        """Apply what has to be applied anew each physics step."""
+        self.engine.before_step()
+
+    def _ids(self, env_ids: Tensor | None) -> Tensor:
+        if env_ids is None:
+            return torch.arange(self._num_envs, device=self._device)
+        return torch.as_tensor(env_ids, device=self._device).long()
+
+
+def make_engine(scene: InteractiveScene, manager: type, assets: dict[str, RigidObject | Articulation]) -> Engine:
+    """Physics control of the engine that runs the scene.
+
+    Args:
+        scene: The scene, its simulation started.
+        manager: Isaac Lab's physics manager in charge.
+        assets: Every asset with moving bodies, by its name in the scene.
+
+    Raises:
+        ValueError: The engine is none of those known.
+    """
+    name = manager.__name__
+    if name == "OvPhysxManager":
+        return OvPhysxEngine(scene, assets)
+    if name.startswith("Newton"):
+        return NewtonEngine(scene, assets)
+    if name == "PhysxManager":
+        from .physics_isaacsim import IsaacSimEngine
+
+        return IsaacSimEngine(scene, assets)
+    raise ValueError(f"physics={name}: gravity and friction control is known for ovphysx, newton_mjwarp and physx")

@@ -1,0 +1,41 @@
+"""What all environments of sage-ext have in common, as a config."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING
+
+import gymnasium as gym
+from isaaclab.envs import DirectRLEnvCfg
+from isaaclab.scene import InteractiveSceneCfg
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass
+
+from .engines import EngineCfg
+from .observations import policy_space
+
+PHYSICS_DT = 1 / 120
+DECIMATION = 4
+
+
+@configclass
+class SageEnvCfg(DirectRLEnvCfg):
+    """Base of every task's config.
+
+    A scene has ``robot``, ``camera``, ``object_contacts`` (net forces on the loose objects) and
+    ``skin_contacts`` (forces of each partner on the robot's skin).
+    """
+
+    decimation: int = DECIMATION
+    episode_length_s: float = 20.0
+    seed: int = 0
+    sim: SimulationCfg = SimulationCfg(dt=PHYSICS_DT, render_interval=DECIMATION, physics=EngineCfg())
+    scene: InteractiveSceneCfg = MISSING
+    action_space: gym.Space = MISSING
+    observation_space: gym.Space = policy_space(64, 64)
+    # The critic's names and shapes are those of the ground truth the task reports.
+    state_space: int = 0
+
+    camera_mount: tuple[float, float, float] = MISSING
+    """Position of the camera, and of the microphone, on the robot's body [m]."""
+    camera_tilt: float = 0.0
+    """How far the camera looks down [rad]."""

@@ -1,0 +1,1 @@
+"""The five senses, computed from what the simulator did since the last look."""

@@ -1,0 +1,103 @@
+"""Snapshots: a moment of chosen worlds as a flat row of numbers, and back.
+
+A row holds poses relative to the world's origin, velocities, joints, physics in force, what the
+ears still hear and the task's own state. It does not hold the solver's contact caches: compare a
+re-lived branch with a branch that was restored as well (``docs/physics.md`` has the figures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .sage_env import SageEnv
+
+
+def _parts(env: SageEnv) -> Iterator[tuple[str, Tensor]]:
+    """Name and value (N, k) of everything a snapshot holds, in order."""
+    origins = torch.nn.functional.pad(env.scene.env_origins, (0, 4))
+    yield "robot.pose", env.robot.data.root_link_pose_w.torch - origins
+    yield "robot.velocity", env.robot.data.root_com_vel_w.torch
+    yield "robot.joint_position", env.robot.data.joint_pos.torch
+    yield "robot.joint_velocity", env.robot.data.joint_vel.torch
+    for thing, asset in zip(env.objects, env.loose, strict=True):
+        yield f"{thing.name}.pose", asset.data.root_link_pose_w.torch - origins
+        yield f"{thing.name}.velocity", asset.data.root_com_vel_w.torch
+    yield "gravity", env.physics.gravity
+    yield "friction_scale", env.physics.friction_scale.unsqueeze(1)
+    yield "last_action", env.last_action
+    for name, value in env.sense_state().items():
+        yield f"senses.{name}", value
+    for name, value in env.task_state().items():
+        yield f"task.{name}", value
+
+
+def layout(env: SageEnv) -> dict[str, slice]:
+    """Where each named part lies in a row."""
+    where, start = {}, 0
+    for name, value in _parts(env):
+        where[name] = slice(start, start + value.shape[1])
+        start += value.shape[1]
+    return where
+
+
+def take(env: SageEnv, env_ids: Tensor | None = None) -> Tensor:
+    """Remember the present moment of some worlds.
+
+    Args:
+        env: The environment.
+        env_ids: Worlds (n,); all when None.
+
+    Returns:
+        Rows (n, S), float32.
+    """
+    rows = torch.cat([value.float() for _, value in _parts(env)], dim=1)
+    return rows if env_ids is None else rows[torch.as_tensor(env_ids, device=rows.device).long()]
+
+
+def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
+    """Put remembered moments back into some worlds.
+
+    Args:
+        env: The environment; other worlds keep their state.
+        rows: Snapshots (n, S) of this task.
+        env_ids: Worlds (n,); all when None.
+
+    Raises:
+        ValueError: Rows of another task or another number of worlds, or not finite.
+    """
+    where = layout(env)
+    n = env.num_envs if env_ids is None else len(env_ids)
+    width = max(part.stop for part in where.values())
+    if tuple(rows.shape) != (n, width):
+        raise ValueError(f"snapshot.shape={tuple(rows.shape)}: must be ({n}, {width}); use snapshots of this task")
+    if not bool(torch.isfinite(rows).all()):
+        raise ValueError("snapshot: holds numbers that are not finite; take it from a memory that is not damaged")
+    rows = rows.to(env.device).float()
+    ids = torch.arange(n, device=env.device) if env_ids is None else torch.as_tensor(env_ids, device=env.device).long()
+    index, origins = ids.int(), env.scene.env_origins[ids]
+
+    def part(name: str) -> Tensor:
+        return rows[:, where[name]].contiguous()
+
+    def pose(name: str) -> Tensor:
+        value = part(name)
+        value[:, :3] += origins
+        return value
+
+    env.robot.write_root_pose_to_sim_index(root_pose=pose("robot.pose"), env_ids=index)
+    env.robot.write_root_velocity_to_sim_index(root_velocity=part("robot.velocity"), env_ids=index)
+    env.robot.write_joint_position_to_sim_index(position=part("robot.joint_position"), env_ids=index)
+    env.robot.write_joint_velocity_to_sim_index(velocity=part("robot.joint_velocity"), env_ids=index)
+    for thing, asset in zip(env.objects, env.loose, strict=True):
+        asset.write_root_pose_to_sim_index(root_pose=pose(f"{thing.name}.pose"), env_ids=index)
+        asset.write_root_velocity_to_sim_index(root_velocity=part(f"{thing.name}.velocity"), env_ids=index)
+    env.physics.set_gravity(part("gravity"), ids)
+    env.physics.set_friction_scale(part("friction_scale")[:, 0], ids)
+    env.last_action[ids] = part("last_action")
+    env.set_task_state(ids, {k[5:]: part(k) for k in where if k.startswith("task.")})
+    env.set_sense_state(ids, {k[7:]: part(k) for k in where if k.startswith("senses.")})

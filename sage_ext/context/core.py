@@ -1,0 +1,80 @@
+"""Recurrent core of the encoder: what was sensed before, as a state that can be reset world by world."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .layout import GROUPS, SENSES, family
+
+SENSORY_WIDTH: int = sum(g.width for g in family("sensory"))
+"""Width of the sensory family."""
+
+
+class Core(nn.Module):
+    """A gated recurrent unit over the senses, beside the last frame's senses themselves.
+
+    The unit (GRU, arXiv 1406.1078) is written out because its state must be reset in the middle of a
+    sequence; the input's half is one product for all frames, only the state's half runs frame by frame.
+
+    The state is one tensor ``(B, state_width)``: hidden state, last sensory vector, last presence flags.
+    All zeros is the state of a new episode: no frame before, hence no motion.
+
+    Args:
+        hidden: Width of the hidden state.
+    """
+
+    sense_of: Tensor
+    """Which sense each sensory number belongs to."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.norm = nn.LayerNorm(SENSORY_WIDTH)
+        self.read = nn.Linear(SENSORY_WIDTH + len(SENSES), 3 * hidden)
+        self.recur = nn.Linear(hidden, 3 * hidden)
+        with torch.no_grad():
+            self.read.bias[hidden : 2 * hidden] = 1.0  # start by keeping what was, as LSTMs do
+        sense_of = torch.repeat_interleave(torch.arange(len(SENSES)), torch.tensor([GROUPS[s].width for s in SENSES]))
+        self.register_buffer("sense_of", sense_of, persistent=False)
+
+    @property
+    def state_width(self) -> int:
+        """Width of the state."""
+        return self.hidden + SENSORY_WIDTH + len(SENSES)
+
+    def forward(
+        self, sensory: Tensor, flags: Tensor, state: Tensor, reset: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run over time.
+
+        Args:
+            sensory: ``(B, T, 1536)``.
+            flags: Which senses are present, ``(B, T, 5)`` bool.
+            state: ``(B, state_width)``.
+            reset: ``(B, T)`` bool, true on the first frame of an episode.
+
+        Returns:
+            Hidden states ``(B, T, hidden)``; motion ``(B, T, 1536)``, the change of each sense since the last
+            frame and 0 where it is missing in either; the state after the last frame.
+        """
+        last_hidden, last_sensory, last_flags = torch.split(state, [self.hidden, SENSORY_WIDTH, len(SENSES)], -1)
+        before = torch.cat([last_sensory.unsqueeze(1), sensory[:, :-1]], 1)
+        known = flags & torch.cat([(last_flags > 0.5).unsqueeze(1), flags[:, :-1]], 1)
+        if reset is not None:
+            known = known & ~reset.unsqueeze(-1)
+        motion = torch.where(known[..., self.sense_of], sensory - before, 0.0)
+
+        given = self.read(torch.cat([self.norm(sensory), flags.to(sensory.dtype)], -1))
+        hidden, steps = last_hidden, []
+        for t in range(sensory.shape[1]):
+            if reset is not None:
+                hidden = torch.where(reset[:, t, None], 0.0, hidden)
+            forget_i, keep_i, new_i = given[:, t].chunk(3, -1)
+            forget_h, keep_h, new_h = self.recur(hidden).chunk(3, -1)
+            keep = torch.sigmoid(keep_i + keep_h)
+            new = torch.tanh(new_i + torch.sigmoid(forget_i + forget_h) * new_h)
+            hidden = torch.lerp(new, hidden, keep)
+            steps.append(hidden)
+        state = torch.cat([hidden, sensory[:, -1], flags[:, -1].to(sensory.dtype)], -1)
+        return torch.stack(steps, 1), motion, state

@@ -1,0 +1,297 @@
+"""The context encoder: from what is sensed now, and was sensed before, to 4096 named numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SageError
+from ..observation import ObservationSpec
+from . import stems
+from .core import SENSORY_WIDTH, Core
+from .layout import GROUPS, SENSES, Group, family
+
+_LARGEST_GAIN = 20.0
+"""Calibration scales a number up by no more: a sense silent so far must not shout when it first speaks."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Sizes of the encoder; the defaults give 24.2 M parameters (+-2 %) for the default observation.
+
+    Attributes:
+        base: First channels of the visual stem.
+        hidden: Hidden state of the recurrent core.
+        semantic: Hidden units of the semantic head.
+        physical: Hidden units of the physical head.
+        immediate: Hidden units of the head of ``immediate``.
+        history: Hidden units of the heads of ``historical`` and ``predictive``.
+    """
+
+    base: int = 48
+    hidden: int = 1024
+    semantic: int = 1024
+    physical: int = 1024
+    immediate: int = 704
+    history: int = 1024
+
+
+_READ: dict[str, tuple[Group, ...]] = {
+    "semantic": family("semantic"),
+    "physical": family("physical"),
+    **{group.name: (group,) for group in family("temporal")},
+}
+"""Head -> the groups it reads, in the order of the layout."""
+
+
+class Head(nn.Module):
+    """A perceptron with one normalised hidden layer and a linear, un-normalised output."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU())
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., inputs)`` -> ``(..., outputs)``."""
+        out: Tensor = self.last(self.layers(x))
+        return out
+
+
+class ContextEncoder(nn.Module):
+    """Encodes observations of parallel worlds into contexts.
+
+    Five stems give the sensory groups. A recurrent core carries history. Heads read the other groups:
+    ``semantic`` from senses and history; ``physical`` from senses, their motion and history; ``immediate`` from
+    senses and motion, ``historical`` and ``predictive`` from history alone. Actions are not fed in:
+    proprioception tells the last one.
+
+    A missing sense is masked, not faked: its group is a learned vector, the core sees that it is missing, and
+    whatever stands under a false mask, NaN included, influences neither outputs nor gradients.
+
+    Args:
+        spec: The senses. Pictures may have any size; weights are the same for all sizes.
+        widths: Sizes of the layers.
+        seed: Seed of the initial weights; None takes torch's global generator.
+
+    Raises:
+        SageError: A sense has a shape no stem can read.
+    """
+
+    def __init__(self, spec: ObservationSpec, widths: Widths | None = None, seed: int | None = None) -> None:
+        super().__init__()
+        self.spec, self.widths = spec, widths or Widths()
+        w = self.widths
+        sizes = {
+            "semantic": (SENSORY_WIDTH + w.hidden, w.semantic),
+            "physical": (2 * SENSORY_WIDTH + w.hidden, w.physical),
+            "immediate": (2 * SENSORY_WIDTH, w.immediate),
+            "historical": (w.hidden, w.history),
+            "predictive": (w.hidden, w.history),
+        }
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            self.stems = nn.ModuleDict(
+                {k: stems.build(k, s.shape, GROUPS[k].width, w.base) for k, s in spec.senses.items()}
+            )
+            # Zero is where calibration puts the average of a sense.
+            self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(GROUPS[k].width)) for k in SENSES})
+            self.core = Core(w.hidden)
+            self.heads = nn.ModuleDict(
+                {name: Head(*sizes[name], sum(g.width for g in groups)) for name, groups in _READ.items()}
+            )
+
+    def config(self) -> dict[str, Any]:
+        """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
+        return {"spec": self.spec.to_json(), "widths": asdict(self.widths)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ContextEncoder:
+        """Inverse of :meth:`config`; weights are random."""
+        return cls(ObservationSpec.from_json(config["spec"]), Widths(**config["widths"]))
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learned."""
+        return sum(p.numel() for p in self.parameters())
+
+    def initial_state(self, batch: int) -> Tensor:
+        """State before the first frame of an episode, ``(batch, core.state_width)`` zeros."""
+        weight = self.core.recur.weight
+        return torch.zeros(batch, self.core.state_width, device=weight.device, dtype=weight.dtype)
+
+    def presence(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Which senses are present.
+
+        Args:
+            observation: Sense -> ``(B, T, *shape)``; a sense that is no key is missing everywhere.
+            present: Sense -> ``(B, T)`` bool; a sense that is no key is present where the observation has it.
+
+        Returns:
+            ``(B, T, 5)`` bool, in the order of ``SENSES``.
+
+        Raises:
+            SageError: No sense at all, an unknown sense, or a mask of the wrong shape or dtype.
+        """
+        if not observation:
+            raise SageError("observation", "{}", "has no sense", "give one at least, under a false mask if need be")
+        first = next(iter(observation.values()))
+        flags = torch.zeros(*first.shape[:2], len(SENSES), dtype=torch.bool, device=first.device)
+        for key, mask in (present or {}).items():
+            if key not in SENSES:
+                raise SageError("present", key, "is no known sense", f"use a subset of {', '.join(SENSES)}")
+            self._check_mask(f"present.{key}", mask, first.shape[:2])
+        for index, key in enumerate(SENSES):
+            if key in observation:
+                flags[..., index] = present[key] if present and key in present else True
+        return flags
+
+    def forward(
+        self,
+        observation: Mapping[str, Tensor],
+        state: Tensor | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        reset: Tensor | None = None,
+        validate: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode sequences.
+
+        Args:
+            observation: Sense -> ``(B, T, *shape)`` in the units of the observation contract; senses may be absent.
+            state: State before the first frame, ``(B, core.state_width)``; None starts episodes.
+            present: Sense -> ``(B, T)`` bool, false where the sense is missing.
+            reset: ``(B, T)`` bool, true on the first frame of a new episode: what was before is forgotten.
+            validate: Refuse NaN and infinity in present senses. Off here because training reads memory, which
+                was checked when it was written, and the check reads every byte; on in :meth:`step`.
+
+        Returns:
+            Contexts ``(B, T, 4096)`` and the state after the last frame.
+
+        Raises:
+            SageError: Wrong shapes, dtypes, masks or, if validated, values.
+        """
+        self.spec.check(observation, batch_dims=2)
+        flags = self.presence(observation, present)
+        batch, time = flags.shape[:2]
+        if reset is not None:
+            self._check_mask("reset", reset, flags.shape[:2])
+        if state is None:
+            state = self.initial_state(batch)
+        elif state.shape != (batch, self.core.state_width):
+            want = (batch, self.core.state_width)
+            raise SageError("state.shape", tuple(state.shape), f"must be {want}", "use initial_state(batch)")
+        if time == 0:
+            raise SageError("observation", "T=0", "has no frame", "give one frame at least")
+        masked = present or {}
+        inputs = {k: self._hide(v, masked[k]) if k in masked else v for k, v in observation.items()}
+        if validate:
+            self._check_finite(inputs)
+        sensory = torch.cat([self._sense(k, i, inputs, flags) for i, k in enumerate(SENSES)], -1)
+        hidden, motion, state = self.core(sensory, flags, state, reset)
+        parts = [sensory, *(head(x) for head, x in self._head_inputs(sensory, motion, hidden))]
+        return torch.cat(parts, -1), state
+
+    def step(
+        self,
+        observation: Mapping[str, Tensor],
+        state: Tensor | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        reset: Tensor | None = None,
+        validate: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode one frame of each world; over time the same as :meth:`forward`.
+
+        Args:
+            observation: Sense -> ``(B, *shape)``.
+            state: As in :meth:`forward`.
+            present: Sense -> ``(B,)`` bool.
+            reset: ``(B,)`` bool.
+            validate: As in :meth:`forward`, but on: here the values come straight from sensors.
+
+        Returns:
+            Contexts ``(B, 4096)`` and the next state.
+
+        Raises:
+            SageError: As :meth:`forward`.
+        """
+        self.spec.check(observation, batch_dims=1)
+        context, state = self.forward(
+            {k: v.unsqueeze(1) for k, v in observation.items()},
+            state,
+            None if present is None else {k: v.unsqueeze(-1) for k, v in present.items()},
+            None if reset is None else reset.unsqueeze(-1),
+            validate,
+        )
+        return context[:, 0], state
+
+    @torch.no_grad()
+    def calibrate(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> None:
+        """Bring every number of the context to mean 0 and deviation 1 on a first batch of experience.
+
+        Untrained, the numbers are almost constant: pictures share most of their light. Mean and scale are folded
+        once into the last linear layers (data-dependent initialisation, arXiv 1511.06856), so nothing is
+        normalised afterwards and training starts where SIGReg wants it, with no first updates spent on scale.
+
+        Args:
+            observation: Sense -> ``(B, T, *shape)``, a few dozen frames at least.
+            present: As in :meth:`forward`.
+        """
+        flags = self.presence(observation, present).flatten(0, 1)
+        context, _ = self.forward(observation, present=present)
+        for index, key in enumerate(SENSES):
+            if key in observation:
+                there = flags[:, index]
+                self._fold(self.stems[key], context.flatten(0, 1)[there][:, GROUPS[key].slice])
+        context, _ = self.forward(observation, present=present)
+        for name, groups in _READ.items():
+            self._fold(self.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
+
+    def _head_inputs(self, sensory: Tensor, motion: Tensor, hidden: Tensor) -> list[tuple[nn.Module, Tensor]]:
+        """Heads in the order of the layout, with what each sees."""
+        moving = torch.cat([sensory, motion], -1)
+        semantic, physical = torch.cat([sensory, hidden], -1), torch.cat([moving, hidden], -1)
+        return list(zip(self.heads.values(), [semantic, physical, moving, hidden, hidden], strict=True))
+
+    def _sense(self, key: str, index: int, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
+        missing: Tensor = self.missing[key]
+        if key not in inputs:
+            return missing.expand(*flags.shape[:2], -1)
+        value: Tensor = self.stems[key](inputs[key].flatten(0, 1)).unflatten(0, flags.shape[:2])
+        return torch.where(flags[..., index, None], value, missing)
+
+    @staticmethod
+    def _hide(value: Tensor, mask: Tensor) -> Tensor:
+        """Zero what is masked before any arithmetic: 0 * NaN in a stem's backward pass would be NaN."""
+        return value.masked_fill(~mask.reshape(*mask.shape, *(1,) * (value.dim() - 2)), 0)
+
+    @staticmethod
+    def _fold(module: nn.Module, values: Tensor) -> None:
+        layer = module.get_submodule("last")
+        assert isinstance(layer, nn.Linear)
+        if len(values) < 2:
+            return
+        gain = values.std(0).clamp(min=1.0 / _LARGEST_GAIN).reciprocal()
+        layer.bias.sub_(values.mean(0)).mul_(gain)
+        layer.weight.mul_(gain.unsqueeze(1))
+
+    @staticmethod
+    def _check_mask(name: str, mask: Tensor, shape: torch.Size) -> None:
+        if mask.dtype != torch.bool or mask.shape != shape:
+            given = f"{mask.dtype}{tuple(mask.shape)}"
+            raise SageError(name, given, f"must be bool of shape {tuple(shape)}", "match the observation's batch")
+
+    @staticmethod
+    def _check_finite(inputs: Mapping[str, Tensor]) -> None:
+        names = [k for k, v in inputs.items() if v.is_floating_point()]
+        if not names:
+            return
+        fine = torch.stack([torch.isfinite(inputs[k]).all() for k in names]).tolist()  # one wait for the GPU
+        for key, good in zip(names, fine, strict=True):
+            if not good:
+                mend = f"mend the sensor or pass present={{'{key}': False}} for that world"
+                raise SageError(f"observation.{key}", "NaN or infinity", "must be finite", mend)

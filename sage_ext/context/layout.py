@@ -1,0 +1,97 @@
+"""The one table of the context: 4096 numbers in 15 named groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import SageError
+
+if TYPE_CHECKING:  # the table itself needs no torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """A named stretch of the context.
+
+    Attributes:
+        family: ``sensory``, ``semantic``, ``physical`` or ``temporal``.
+        name: Name of the group; for sensory groups also the name of the sense.
+        width: How many numbers it holds.
+        start: Index of its first number in the context.
+    """
+
+    family: str
+    name: str
+    width: int
+    start: int
+
+    @property
+    def slice(self) -> slice:
+        """Where the group lies in the last axis of a context."""
+        return slice(self.start, self.start + self.width)
+
+
+_TABLE = (
+    ("sensory", "visual", 512),
+    ("sensory", "depth", 256),
+    ("sensory", "audio", 256),
+    ("sensory", "tactile", 256),
+    ("sensory", "proprioceptive", 256),
+    ("semantic", "objects", 256),
+    ("semantic", "affordances", 256),
+    ("semantic", "relationships", 256),
+    ("semantic", "intentions", 256),
+    ("physical", "dynamics", 256),
+    ("physical", "materials", 256),
+    ("physical", "constraints", 256),
+    ("temporal", "immediate", 256),
+    ("temporal", "historical", 256),
+    ("temporal", "predictive", 256),
+)
+
+
+def _build() -> dict[str, Group]:
+    groups, start = {}, 0
+    for family, name, width in _TABLE:
+        groups[name] = Group(family, name, width, start)
+        start += width
+    return groups
+
+
+GROUPS: dict[str, Group] = _build()
+"""Group name -> :class:`Group`, in the order of the context."""
+
+CONTEXT_WIDTH: int = sum(group.width for group in GROUPS.values())
+"""Width of the whole context."""
+
+SENSES: tuple[str, ...] = tuple(g.name for g in GROUPS.values() if g.family == "sensory")
+"""The senses, in the order of their groups."""
+
+
+def family(name: str) -> tuple[Group, ...]:
+    """Groups of one family, in order.
+
+    Args:
+        name: ``sensory``, ``semantic``, ``physical`` or ``temporal``.
+    """
+    return tuple(g for g in GROUPS.values() if g.family == name)
+
+
+def group(context: Tensor, name: str) -> Tensor:
+    """One named group of a context, as a view.
+
+    Args:
+        context: ``(..., 4096)``.
+        name: Name of a group, such as ``objects``.
+
+    Returns:
+        ``(..., width of the group)``.
+
+    Raises:
+        SageError: No group of that name.
+    """
+    if name not in GROUPS:
+        raise SageError("group", name, "is no group of the context", f"use one of {', '.join(GROUPS)}")
+    return context[..., GROUPS[name].slice]

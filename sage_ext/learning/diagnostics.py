@@ -1,0 +1,27 @@
+"""Figures that tell whether a space of contexts is alive."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def effective_rank(vectors: Tensor) -> float:
+    """How many directions the vectors use (RankMe, arXiv 2210.02885), about their mean.
+
+    The mean is taken off, unlike in the paper, so that a constant counts for nothing.
+
+    Args:
+        vectors: ``(..., width)``; leading axes are samples.
+
+    Returns:
+        exp of the entropy of the singular values: 0 if all are equal, at most ``min(samples - 1, width)``.
+    """
+    flat = vectors.flatten(0, -2).float()
+    values = torch.linalg.svdvals(flat - flat.mean(0))
+    total = values.sum()
+    if total <= 1e-6 * flat.numel() ** 0.5:
+        return 0.0
+    share = values / total
+    return float(torch.exp(-torch.special.xlogy(share, share).sum()))

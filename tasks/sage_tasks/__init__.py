@@ -1,0 +1,25 @@
+"""What to do: tasks with rewards, success and scripted experts, registered for Gymnasium.
+
+Importing this package registers the ids and starts nothing. Isaac Lab finds it through the
+``isaaclab.tasks`` entry point.
+"""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+TASKS: dict[str, str] = {
+    "Sage-Navigation": "sage_tasks.navigation.navigation_env",
+}
+"""Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
+
+_CLASSES = {"Sage-Navigation": "NavigationEnv"}
+
+for _id, _module in TASKS.items():
+    if _id not in gym.registry:
+        gym.register(
+            id=_id,
+            entry_point=f"{_module}:{_CLASSES[_id]}",
+            disable_env_checker=True,
+            kwargs={"env_cfg_entry_point": f"{_module}_cfg:{_CLASSES[_id]}Cfg"},
+        )

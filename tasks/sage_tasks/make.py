@@ -1,0 +1,61 @@
+"""Make an environment by its id, with its presets resolved: the one way in for scripts and the CLI."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from . import TASKS
+
+if TYPE_CHECKING:
+    from sage_envs.sage_env import SageEnv
+
+ENGINES = ("ovphysx", "newton_mjwarp", "physx", "isaacsim_physx")
+
+
+def make(
+    task: str,
+    num_envs: int = 16,
+    seed: int = 0,
+    physics: str = "ovphysx",
+    device: str | None = None,
+    resolution: int = 64,
+    episode_length_s: float | None = None,
+) -> SageEnv:
+    """Start a simulator with the worlds of a task; one a process.
+
+    Args:
+        task: Id, one of :data:`sage_tasks.TASKS`.
+        num_envs: Parallel worlds.
+        seed: Seed of everything that resets draw from.
+        physics: Engine, one of :data:`ENGINES`.
+        device: ``cpu`` or ``cuda:0``; CUDA where there is one when None.
+        resolution: Rows and columns of the camera.
+        episode_length_s: Time limit of an episode [s]; the task's own when None.
+
+    Returns:
+        The environment, not yet reset.
+
+    Raises:
+        ValueError: Unknown task or engine.
+    """
+    if task not in TASKS:
+        near = difflib.get_close_matches(task, TASKS, n=1, cutoff=0.3)
+        raise ValueError(f"task={task}: unknown task; use {near[0] if near else ', '.join(TASKS)}")
+    if physics not in ENGINES:
+        raise ValueError(f"physics={physics}: unknown engine; use one of {', '.join(ENGINES)}")
+    from sage_envs.launch import default_device, prepare_process
+
+    prepare_process()
+    import gymnasium as gym
+    from isaaclab_tasks.utils.hydra import resolve_presets
+    from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
+
+    cfg = resolve_presets(load_cfg_from_registry(task, "env_cfg_entry_point"), (physics,))
+    cfg.scene.num_envs = num_envs
+    cfg.seed = seed
+    cfg.sim.device = device or default_device()
+    cfg.scene.camera.height = cfg.scene.camera.width = resolution
+    if episode_length_s is not None:
+        cfg.episode_length_s = episode_length_s
+    return gym.make(task, cfg=cfg).unwrapped

@@ -1,0 +1,1 @@
+"""Reach a goal in a room with obstacles and clutter."""
