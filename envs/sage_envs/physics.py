@@ -16,7 +16,7 @@ import warp as wp
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from isaaclab.assets import Articulation, RigidObject
+    from isaaclab.assets import Articulation, RigidObjectCollection
     from isaaclab.scene import InteractiveScene
 
 GRAVITY_MAX = 100.0
@@ -49,31 +49,27 @@ class OvPhysxEngine:
 
     name = "ovphysx"
 
-    def __init__(self, scene: InteractiveScene, assets: dict[str, RigidObject | Articulation]) -> None:
+    def __init__(self, scene: InteractiveScene, robot: Articulation, loose: RigidObjectCollection) -> None:
         import isaaclab_ov.tensor_types as tt
         from isaaclab_ov.physics import OvPhysxManager
+        from isaaclab_ov.sim.views.ovphysx_view import OvPhysxView
 
-        self._manager, self._assets, self._num_envs = OvPhysxManager, assets, scene.num_envs
+        self._manager, self._num_envs = OvPhysxManager, scene.num_envs
         physx = OvPhysxManager.get_physx_instance()
-        links = [
-            (name, link)
-            for name, asset in assets.items()
-            for link in (asset.body_names if len(asset.body_names) > 1 else [None])
-        ]
-        paths = [
-            f"{env}/{name}" + (f"/{link}" if link else "") for env in scene.env_prim_paths for name, link in links
-        ]
-        self._bodies = physx.create_tensor_binding(prim_paths=paths, tensor_type=tt.TensorType.RIGID_BODY_FORCE)
-        mass = torch.cat([a.data.body_mass.torch.reshape(scene.num_envs, -1) for a in assets.values()], dim=1)
-        self._mass = mass.to(scene.device)
+        self._robot, self._wrench_type = robot, tt.LINK_WRENCH
+        loose_paths = [f"{env}/{name}" for env in scene.env_prim_paths for name in loose.body_names]
+        force, material = tt.TensorType.RIGID_BODY_FORCE, tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
+        self._bodies = physx.create_tensor_binding(prim_paths=loose_paths, tensor_type=force)
+        self._loose_mass = loose.data.body_mass.torch.reshape(scene.num_envs, -1).to(scene.device)
+        self._link_mass = robot.data.body_mass.torch.reshape(scene.num_envs, -1).to(scene.device)
         self._extra = torch.zeros(scene.num_envs, 3, device=scene.device)
-        self._force = torch.zeros(len(paths), 3, device=scene.device)
+        self._force = torch.zeros(len(loose_paths), 3, device=scene.device)
+        # Force, torque and where the force acts, of each link.
+        self._wrench = torch.zeros(scene.num_envs, robot.num_bodies, 9, device=scene.device)
         self._active = False
-        self._material_type = {
-            name: tt.SHAPE_FRICTION_AND_RESTITUTION
-            if len(asset.body_names) > 1
-            else tt.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
-            for name, asset in assets.items()
+        self._materials = {
+            "objects": (OvPhysxView(physx, prim_paths=loose_paths, device=str(scene.device)), material),
+            "robot": (robot.root_view, tt.TensorType.ARTICULATION_SHAPE_FRICTION_AND_RESTITUTION),
         }
 
     def _scene_gravity(self) -> Tensor:
@@ -82,7 +78,8 @@ class OvPhysxEngine:
     def write_gravity(self, gravity: Tensor) -> None:
         self._extra = gravity - self._scene_gravity()
         self._active = bool(self._extra.any())
-        self._force = (self._mass.unsqueeze(-1) * self._extra.unsqueeze(1)).reshape(-1, 3).contiguous()
+        self._force = (self._loose_mass.unsqueeze(-1) * self._extra.unsqueeze(1)).reshape(-1, 3).contiguous()
+        self._wrench[..., :3] = self._link_mass.unsqueeze(-1) * self._extra.unsqueeze(1)
 
     def read_gravity(self) -> Tensor:
         return self._scene_gravity() + self._extra
@@ -90,22 +87,22 @@ class OvPhysxEngine:
     def before_step(self) -> None:
         if self._active:
             self._bodies.write(wp.from_torch(self._force))
-
-    def _materials(self, name: str) -> Tensor:
-        values = self._assets[name].root_view.get_attribute(self._material_type[name])
-        return wp.to_torch(values).reshape(self._num_envs, -1, 3)
+            self._wrench[..., 6:] = self._robot.data.body_com_pos_w.torch
+            self._robot.root_view.set_attribute(self._wrench_type, wp.from_torch(self._wrench))
 
     def write_friction(self, coefficients: dict[str, Tensor]) -> None:
         for name, value in coefficients.items():
-            kind = self._material_type[name]
-            view = self._assets[name].root_view
+            view, kind = self._materials[name]
             materials = view.get_attribute(kind)
             rows = wp.to_torch(materials).view(self._num_envs, -1, 3)
             rows[..., :2] = value.to(rows.device).unsqueeze(-1)
             view.set_attribute(kind, materials)
 
     def read_friction(self) -> dict[str, Tensor]:
-        return {name: self._materials(name)[..., 1].clone() for name in self._assets}
+        return {
+            name: wp.to_torch(view.get_attribute(kind)).reshape(self._num_envs, -1, 3)[..., 1].clone()
+            for name, (view, kind) in self._materials.items()
+        }
 
 
 class NewtonEngine:
@@ -113,7 +110,7 @@ class NewtonEngine:
 
     name = "newton"
 
-    def __init__(self, scene: InteractiveScene, assets: dict[str, RigidObject | Articulation]) -> None:
+    def __init__(self, scene: InteractiveScene, robot: Articulation, loose: RigidObjectCollection) -> None:
         from isaaclab_newton.physics import NewtonManager
         from newton import ModelFlags
 
@@ -122,7 +119,7 @@ class NewtonEngine:
         self._gravity = wp.to_torch(model.gravity)
         self._mu = {
             name: wp.to_torch(asset._root_view.get_attribute("shape_material_mu", model)[:, 0])
-            for name, asset in assets.items()
+            for name, asset in (("robot", robot), ("objects", loose))
         }
 
     def write_gravity(self, gravity: Tensor) -> None:
@@ -157,6 +154,7 @@ class PhysicsControl:
         self.engine, self._num_envs, self._device = engine, num_envs, device
         self._nominal_gravity = engine.read_gravity().clone()
         self._nominal_friction = engine.read_friction()
+        self._friction = self._nominal_friction
         self._scale = torch.ones(num_envs, device=device)
 
     @property
@@ -166,8 +164,8 @@ class PhysicsControl:
 
     @property
     def friction(self) -> dict[str, Tensor]:
-        """Friction coefficients in force, as the engine has them: asset -> (N, shapes)."""
-        return self.engine.read_friction()
+        """Friction coefficients in force, as the engine had them after the last change: asset -> (N, shapes)."""
+        return {name: value.clone() for name, value in self._friction.items()}
 
     @property
     def friction_scale(self) -> Tensor:
@@ -221,6 +219,7 @@ class PhysicsControl:
         self.engine.write_friction(
             {k: v * self._scale.to(v.device).unsqueeze(-1) for k, v in self._nominal_friction.items()}
         )
+        self._friction = self.engine.read_friction()
 
     def reset(self, env_ids: Tensor | None = None) -> None:
         """Put the nominal gravity and friction back in force."""
@@ -238,24 +237,27 @@ class PhysicsControl:
         return torch.as_tensor(env_ids, device=self._device).long()
 
 
-def make_engine(scene: InteractiveScene, manager: type, assets: dict[str, RigidObject | Articulation]) -> Engine:
+def make_engine(
+    scene: InteractiveScene, manager: type, robot: Articulation, loose: RigidObjectCollection
+) -> Engine:
     """Physics control of the engine that runs the scene.
 
     Args:
         scene: The scene, its simulation started.
         manager: Isaac Lab's physics manager in charge.
-        assets: Every asset with moving bodies, by its name in the scene.
+        robot: The robot.
+        loose: The loose objects.
 
     Raises:
         ValueError: The engine is none of those known.
     """
     name = manager.__name__
     if name == "OvPhysxManager":
-        return OvPhysxEngine(scene, assets)
+        return OvPhysxEngine(scene, robot, loose)
     if name.startswith("Newton"):
-        return NewtonEngine(scene, assets)
+        return NewtonEngine(scene, robot, loose)
     if name == "PhysxManager":
         from .physics_isaacsim import IsaacSimEngine
 
-        return IsaacSimEngine(scene, assets)
+        return IsaacSimEngine(scene, robot, loose)
     raise ValueError(f"physics={name}: gravity and friction control is known for ovphysx, newton_mjwarp and physx")

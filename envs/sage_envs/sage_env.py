@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
-from isaaclab.assets import Articulation, RigidObject
+from isaaclab.assets import Articulation, RigidObjectCollection
 from isaaclab.envs import DirectRLEnv
 from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
 from . import snapshot
+from .dreams import Dream, dream
 from .launch import prepare_process
 from .materials import MATERIALS
 from .observations import critic_space, pack_proprioception, policy_space
@@ -42,6 +43,8 @@ class SageEnv(DirectRLEnv):
     skin: CylinderSkin
     skin_link = "chassis"
     objects: tuple[Thing, ...]
+    time_odd: tuple[str, ...] = ()
+    """Proprioceptive entries that change sign when time runs backwards: velocities."""
 
     def __init__(self, cfg: SageEnvCfg, render_mode: str | None = None, **kwargs) -> None:
         """Build the scene and start the simulation.
@@ -66,9 +69,9 @@ class SageEnv(DirectRLEnv):
         n, device = self.num_envs, self.device
         self.generator = torch.Generator(device=device).manual_seed(self.cfg.seed or 0)
         self.robot: Articulation = self.scene["robot"]
-        self.loose: list[RigidObject] = [self.scene[t.name] for t in self.objects]
-        moving = {t.name: self.scene[t.name] for t in self.objects} | {"robot": self.robot}
-        self.physics = PhysicsControl(make_engine(self.scene, self.sim.physics_manager, moving), n, device)
+        self.loose: RigidObjectCollection = self.scene["objects"]
+        engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
+        self.physics = PhysicsControl(engine, n, device)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
         self._support = torch.tensor([t.height / 2 for t in self.objects] + [0.0], device=device)
@@ -101,7 +104,7 @@ class SageEnv(DirectRLEnv):
 
     @abstractmethod
     def _write_action(self) -> None:
-        """Hand :attr:`last_action` to the actuators; called before each physics step."""
+        """Hand :attr:`last_action` to the actuators."""
 
     @abstractmethod
     def _critic(self) -> dict[str, Tensor]:
@@ -125,11 +128,15 @@ class SageEnv(DirectRLEnv):
         self._ticks = 0
         return super().reset(seed, options)
 
-    def _pre_physics_step(self, actions: Tensor) -> None:
+    def command(self, actions: Tensor) -> None:
+        """Hand actions (N, A) in -1..1 to the actuators, which hold them until the next."""
         self.last_action = actions.to(self.device).float().clamp(-1.0, 1.0)
+        self._write_action()
+
+    def _pre_physics_step(self, actions: Tensor) -> None:
+        self.command(actions)
 
     def _apply_action(self) -> None:
-        self._write_action()
         self.physics.before_step()
         self._ticks += 1
 
@@ -166,6 +173,10 @@ class SageEnv(DirectRLEnv):
     def relive(self, rows: Tensor, actions: Tensor, **kwargs) -> dict[str, dict[str, Tensor]]:
         """Live on from snapshots; see :func:`sage_envs.relive.relive`."""
         return relive(self, rows, actions, **kwargs)
+
+    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
+        """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
+        return dream(self, rows, actions, laws)
 
     def sense_state(self) -> dict[str, Tensor]:
         """What the senses carry from look to look, each (N, k)."""
@@ -241,18 +252,22 @@ class SageEnv(DirectRLEnv):
     def look(self) -> tuple[Tensor, Tensor]:
         """Render now: RGB (N, H, W, 3) uint8 and depth (N, H, W, 1) [m]."""
         camera = self.scene["camera"]
-        pose = self.robot.data.body_link_pose_w.torch[:, self._skin_body]
-        position, quat = camera_pose(pose, self._mount, self.cfg.camera_tilt, self.viewpoint)
+        position, quat = self.camera_pose()
         camera.set_world_poses(position, quat, convention="world")
         camera.update(0.0, force_recompute=True)
         out = camera.data.output
         depth = out["depth"].torch
         return out["rgb"].torch[..., :3].clone(), torch.where(torch.isfinite(depth), depth, 0.0)
 
+    def camera_pose(self) -> tuple[Tensor, Tensor]:
+        """Where the cameras are: positions (N, 3) [m] and quaternions xyzw (N, 4), x forward, z up."""
+        pose = self.robot.data.body_link_pose_w.torch[:, self._skin_body]
+        return camera_pose(pose, self._mount, self.cfg.camera_tilt, self.viewpoint)
+
     def _velocities(self) -> Tensor:
         """Linear and angular velocity of each loose object and the robot's skin (N, B, 6)."""
-        loose = [o.data.root_com_vel_w.torch for o in self.loose]
-        return torch.stack([*loose, self.robot.data.body_com_vel_w.torch[:, self._skin_body]], dim=1)
+        skin = self.robot.data.body_com_vel_w.torch[:, self._skin_body : self._skin_body + 1]
+        return torch.cat([self.loose.data.body_com_vel_w.torch, skin], dim=1)
 
     def _listen_and_feel(self, ticks: int) -> None:
         objects, skin = self.scene["object_contacts"].data, self.scene["skin_contacts"].data
@@ -309,7 +324,7 @@ class SageEnv(DirectRLEnv):
         """From the microphone to each sounding body (N, B) [m]."""
         pose = self.robot.data.body_link_pose_w.torch[:, self._skin_body]
         ear, _ = camera_pose(pose, self._mount, 0.0, torch.zeros_like(self.viewpoint))
-        where = torch.stack([o.data.root_link_pos_w.torch for o in self.loose] + [pose[:, :3]], dim=1)
+        where = torch.cat([self.loose.data.body_link_pos_w.torch, pose[:, None, :3]], dim=1)
         return (where - ear.unsqueeze(1)).norm(dim=-1)
 
     def skin_forces(self, ticks: int) -> Tensor:
@@ -331,9 +346,9 @@ class SageEnv(DirectRLEnv):
         partners = len(self.scene["skin_contacts"].cfg.filter_prim_paths_expr) + 1
         high = torch.full((self.num_envs, partners), torch.inf, device=self.device)
         low = torch.full_like(high, -torch.inf)
-        for i, thing in enumerate(self.objects):
-            centre = self.loose[i].data.root_link_pos_w.torch[:, 2] - pose[:, 2]
-            low[:, i], high[:, i] = centre - thing.height / 2, centre + thing.height / 2
+        centre = self.loose.data.body_link_pos_w.torch[..., 2] - pose[:, 2:3]
+        half = self._support[:-1]
+        low[:, : len(half)], high[:, : len(half)] = centre - half, centre + half
         return low, high
 
     def imu(self) -> dict[str, Tensor]:

@@ -24,9 +24,8 @@ def _parts(env: SageEnv) -> Iterator[tuple[str, Tensor]]:
     yield "robot.velocity", env.robot.data.root_com_vel_w.torch
     yield "robot.joint_position", env.robot.data.joint_pos.torch
     yield "robot.joint_velocity", env.robot.data.joint_vel.torch
-    for thing, asset in zip(env.objects, env.loose, strict=True):
-        yield f"{thing.name}.pose", asset.data.root_link_pose_w.torch - origins
-        yield f"{thing.name}.velocity", asset.data.root_com_vel_w.torch
+    yield "objects.pose", (env.loose.data.body_link_pose_w.torch - origins.unsqueeze(1)).flatten(1)
+    yield "objects.velocity", env.loose.data.body_com_vel_w.torch.flatten(1)
     yield "gravity", env.physics.gravity
     yield "friction_scale", env.physics.friction_scale.unsqueeze(1)
     yield "last_action", env.last_action
@@ -84,18 +83,17 @@ def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     def part(name: str) -> Tensor:
         return rows[:, where[name]].contiguous()
 
-    def pose(name: str) -> Tensor:
-        value = part(name)
-        value[:, :3] += origins
-        return value
-
-    env.robot.write_root_pose_to_sim_index(root_pose=pose("robot.pose"), env_ids=index)
+    pose = part("robot.pose")
+    pose[:, :3] += origins
+    env.robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=index)
     env.robot.write_root_velocity_to_sim_index(root_velocity=part("robot.velocity"), env_ids=index)
     env.robot.write_joint_position_to_sim_index(position=part("robot.joint_position"), env_ids=index)
     env.robot.write_joint_velocity_to_sim_index(velocity=part("robot.joint_velocity"), env_ids=index)
-    for thing, asset in zip(env.objects, env.loose, strict=True):
-        asset.write_root_pose_to_sim_index(root_pose=pose(f"{thing.name}.pose"), env_ids=index)
-        asset.write_root_velocity_to_sim_index(root_velocity=part(f"{thing.name}.velocity"), env_ids=index)
+    poses = part("objects.pose").view(n, -1, 7)
+    poses[..., :3] += origins.unsqueeze(1)
+    velocities = part("objects.velocity").view(n, -1, 6)
+    env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
+    env.loose.write_body_com_velocity_to_sim_index(body_velocities=velocities, env_ids=index)
     env.physics.set_gravity(part("gravity"), ids)
     env.physics.set_friction_scale(part("friction_scale")[:, 0], ids)
     env.last_action[ids] = part("last_action")

@@ -68,7 +68,8 @@ class Batch:
         varied: The same moments lived again.
         actions: ``(B, T, A)``, of step t after its observation.
         change: ``(B, 2)``, what the variation multiplied gravity and friction by, as natural logarithms.
-        comparable: ``(B,)`` or ``(B, T)`` bool: where both show the same things; None is everywhere.
+        match: ``(B, T)`` int: for each step of ``varied`` the step of ``remembered`` that shows the same instant,
+            -1 where none does; None is step for step.
         asked: ``(B, 2)`` bool: where ``change`` is meant; None is everywhere.
         varied_actions: If others were taken.
         present: Sense -> ``(B, T)`` bool, for both branches.
@@ -79,7 +80,7 @@ class Batch:
     varied: Mapping[str, Tensor]
     actions: Tensor
     change: Tensor
-    comparable: Tensor | None = None
+    match: Tensor | None = None
     asked: Tensor | None = None
     varied_actions: Tensor | None = None
     present: Mapping[str, Tensor] = field(default_factory=dict)
@@ -238,10 +239,12 @@ class Objective(nn.Module):
     @staticmethod
     def _invariance(batch: Batch, remembered: Tensor, varied: Tensor) -> Tensor:
         span = _span(family("semantic"))
-        apart = (remembered[..., span] - varied[..., span]).square().mean(-1)
-        if batch.comparable is None:
-            return apart.mean()
-        count = batch.comparable.reshape(len(apart), -1).expand_as(apart).to(apart.dtype)
+        before, after = remembered[..., span], varied[..., span]
+        if batch.match is None:
+            return (before - after).square().mean()
+        index = batch.match.clamp(min=0).unsqueeze(-1).expand_as(after)
+        apart = (before.gather(1, index) - after).square().mean(-1)
+        count = (batch.match >= 0).to(apart.dtype)
         return (apart * count).sum() / count.sum().clamp(min=1)
 
     def _physics(self, batch: Batch, read: Tensor) -> Tensor:

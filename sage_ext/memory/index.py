@@ -69,6 +69,13 @@ class EpisodeIndex:
             del self.episodes[:dead]
             self._changed()
 
+    def forget_since(self, position: int) -> None:
+        """Drop every episode that began at ``position`` or later."""
+        kept = [e for e in self.episodes if e.start < position]
+        if len(kept) < len(self.episodes):
+            self.episodes, self.steps = kept, sum(e.length for e in kept)
+            self._changed()
+
     def _columns(self) -> np.ndarray:
         """Start, stride and length of the episodes, shape ``(3, episodes)``."""
         if self._table is None:

@@ -130,6 +130,16 @@ class Memory:
         """Forget the episodes that have not ended, as when worlds are reset from outside."""
         self._ongoing.abandon()
 
+    def forget_since(self, position: int) -> None:
+        """Forget every episode that began at ``position`` or later, and those that have not ended.
+
+        Args:
+            position: A former :attr:`head`, for example from before an interrupted wake.
+        """
+        self._ongoing.abandon()
+        self._index.forget_since(position)
+        self._journal.compact(self._index.episodes, force=True)
+
     def __len__(self) -> int:
         """Steps in complete episodes."""
         return self._index.steps

@@ -14,6 +14,7 @@ TASKS: dict[str, str] = {
 """Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
 
 _CLASSES = {"Sage-Navigation": "NavigationEnv"}
+_EXPERTS = {"Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert"}
 
 for _id, _module in TASKS.items():
     if _id not in gym.registry:
@@ -21,5 +22,8 @@ for _id, _module in TASKS.items():
             id=_id,
             entry_point=f"{_module}:{_CLASSES[_id]}",
             disable_env_checker=True,
-            kwargs={"env_cfg_entry_point": f"{_module}_cfg:{_CLASSES[_id]}Cfg"},
+            kwargs={
+                "env_cfg_entry_point": f"{_module}_cfg:{_CLASSES[_id]}Cfg",
+                "expert_entry_point": _EXPERTS[_id],
+            },
         )

@@ -41,14 +41,19 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def git_files(*which: str) -> list[str]:
+    command = ["git", "ls-files", "-z", *which]
+    listed = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    return [name for name in listed.stdout.split("\0") if name]
+
+
 @pytest.fixture(scope="module")
 def texts() -> dict[str, str]:
-    """Every text file that is, or is about to be, part of the repository."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
-    if listed.returncode:
+    """Every tracked text file (before the first commit: every file that is not ignored)."""
+    names = git_files("--cached") or git_files("--others", "--exclude-standard")
+    if not names:
         pytest.skip("not a git checkout")
-    files = [REPO / name for name in listed.stdout.split("\0") if name and (REPO / name).is_file()]
+    files = [REPO / name for name in names if (REPO / name).is_file()]
     found = {}
     for file in files:
         data = file.read_bytes()

@@ -50,9 +50,8 @@ class ContactAudio:
     """The microphones of N worlds with the same B sounding bodies and M motors each.
 
     More ears are more worlds: two microphones per robot are ``2 * N`` worlds that hear the same events at
-    other distances, with ``bands=32`` so that both fit the 1024 numbers of the ``audio`` sense.
-
-    On a CPU the same calls give the same bits; on a GPU sounds that arrive together add up in any order.
+    other distances, with ``bands=32`` so that both fit the 1024 numbers of the ``audio`` sense. On a CPU the same
+    calls give the same bits; on a GPU sounds that arrive together add up in any order.
 
     Args:
         num_worlds: N.
@@ -108,8 +107,8 @@ class ContactAudio:
         frequency = table([material.modal_frequencies(size) for material, size in bodies])
         damping = table([material.modal_damping(size) for material, size in bodies])
         gain = table([material.gains for material, _ in bodies])
-        gain = gain / gain.sum(-1, keepdim=True) * table([[material.loudness] for material, _ in bodies])
-        gain = gain * (frequency < 0.48 * rate)  # what would alias is not heard
+        gain *= table([[material.loudness] for material, _ in bodies]) / gain.sum(-1, keepdim=True)
+        gain *= frequency < 0.48 * rate  # what would alias is not heard
         log_pole = torch.complex(-damping, math.tau * frequency) / rate
         ring = torch.exp(log_pole[..., None] * torch.arange(step, dtype=torch.float64))  # (B, K, P)
         # A mode z sounds as Im(z * ring) = Re(z) * Im(ring) + Im(z) * Re(ring): one real matmul over 2K rows.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from isaaclab.utils.math import quat_apply, quat_apply_inverse, quat_from_euler_xyz
+from isaaclab.assets import RigidObjectCollection
+from isaaclab.utils.math import quat_apply, quat_apply_inverse
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF, Thing
 from sage_envs.sage_env import SageEnv
 from sage_envs.senses.touch import CylinderSkin
@@ -28,14 +29,17 @@ class NavigationEnv(SageEnv):
     cfg: NavigationEnvCfg
     skin = CylinderSkin(bottom=0.05, top=0.25)
     objects = OBJECTS
+    time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:
-        self.obstacles = [self.scene[t.name] for t in OBSTACLES]
-        self.goal_post = self.scene["goal"]
+        self.fixtures: RigidObjectCollection = self.scene["fixtures"]
+        # Obstacles, then the goal, in their worlds' frames. Written together: a write of some
+        # bodies of a collection writes the others' stale poses too.
+        self._fixture_pose = torch.zeros(self.num_envs, len(OBSTACLES) + 1, 7, device=self.device)
+        self._fixture_pose[..., 6] = 1.0
         self.goal = torch.zeros(self.num_envs, 2, device=self.device)
         self.goals_reached = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self._distance = torch.zeros(self.num_envs, device=self.device)
-        self._obstacle_xy = torch.zeros(self.num_envs, len(OBSTACLES), 2, device=self.device)
         super()._setup()
 
     @property
@@ -77,9 +81,9 @@ class NavigationEnv(SageEnv):
 
     def _critic(self) -> dict[str, Tensor]:
         origins = self.scene.env_origins.unsqueeze(1)
-        poses = torch.stack([o.data.root_link_pose_w.torch for o in self.loose], dim=1).clone()
+        poses = self.loose.data.body_link_pose_w.torch.clone()
         poses[..., :3] -= origins
-        velocities = torch.stack([o.data.root_com_vel_w.torch for o in self.loose], dim=1)
+        velocities = self.loose.data.body_com_vel_w.torch.clone()
         forces = self.scene["object_contacts"].data.net_normal_forces_w.torch
         skin = self.skin_forces(1)[:, 0]
         friction = self.physics.friction
@@ -90,9 +94,9 @@ class NavigationEnv(SageEnv):
             "object_pose": poses,
             "object_velocity": velocities,
             "object_contact_force": forces.clone(),
-            "object_mass": torch.stack([o.data.body_mass.torch[:, 0] for o in self.loose], dim=1).to(self.device),
-            "object_friction": torch.stack([friction[t.name][:, 0] for t in OBJECTS], dim=1).to(self.device),
-            "obstacle_position": self._obstacle_xy.clone(),
+            "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device),
+            "object_friction": friction["objects"].to(self.device),
+            "obstacle_position": self._fixture_pose[:, :-1, :3].clone(),
             "skin_force": skin,
             "gravity": self.physics.gravity,
             "friction_scale": self.physics.friction_scale.unsqueeze(1),
@@ -100,21 +104,12 @@ class NavigationEnv(SageEnv):
 
     def task_state(self) -> dict[str, Tensor]:
         """Goal, obstacles and progress."""
-        origins = self.scene.env_origins
-        obstacles = {
-            t.name: o.data.root_link_pose_w.torch - torch.nn.functional.pad(origins, (0, 4))
-            for t, o in zip(OBSTACLES, self.obstacles, strict=True)
-        }
         progress = torch.stack([self.goals_reached, self.episode_length_buf], dim=1).float()
-        return {"goal": self.goal, "progress": progress, **obstacles}
+        return {"goal": self.goal, "progress": progress, "obstacles": self._fixture_pose[:, :-1].flatten(1)}
 
     def set_task_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
         """Inverse of :meth:`task_state`."""
-        for i, (thing, asset) in enumerate(zip(OBSTACLES, self.obstacles, strict=True)):
-            pose = state[thing.name].clone()
-            self._obstacle_xy[env_ids, i] = pose[:, :2]
-            pose[:, :3] += self.scene.env_origins[env_ids]
-            asset.write_root_pose_to_sim_index(root_pose=pose, env_ids=env_ids.int())
+        self._fixture_pose[env_ids, :-1] = state["obstacles"].view(len(env_ids), -1, 7)
         self.goals_reached[env_ids] = state["progress"][:, 0].long()
         self.episode_length_buf[env_ids] = state["progress"][:, 1].long()
         self._put_goal(env_ids, state["goal"])
@@ -147,7 +142,7 @@ class NavigationEnv(SageEnv):
         return reward
 
     def _draw_goal(self, ids: Tensor) -> None:
-        taken = torch.cat([self._obstacle_xy[ids], self._pose()[ids, None, :2]], dim=1)
+        taken = torch.cat([self._fixture_pose[ids, :-1, :2], self._pose()[ids, None, :2]], dim=1)
         radii = torch.tensor([t.radius * (1.42 if t.kind == "box" else 1.0) for t in OBSTACLES] + [0.8])
         place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), ROOM_HALF, self.cfg.clearance, self.generator)
         self._put_goal(ids, place[:, 0])
@@ -155,10 +150,10 @@ class NavigationEnv(SageEnv):
     def _put_goal(self, ids: Tensor, goal: Tensor) -> None:
         self.goal[ids] = goal
         self._distance[ids] = (goal - self._pose()[ids, :2]).norm(dim=1)
-        pose = torch.zeros(len(ids), 7, device=self.device)
-        pose[:, :2], pose[:, 2], pose[:, 6] = goal, GOAL_HEIGHT / 2, 1.0
-        pose[:, :3] += self.scene.env_origins[ids]
-        self.goal_post.write_root_pose_to_sim_index(root_pose=pose, env_ids=ids.int())
+        self._fixture_pose[ids, -1, :2], self._fixture_pose[ids, -1, 2] = goal, GOAL_HEIGHT / 2
+        poses = self._fixture_pose[ids]
+        poses[..., :3] += self.scene.env_origins[ids].unsqueeze(1)
+        self.fixtures.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids.int())
 
     def _reset_task(self, env_ids: Tensor) -> None:
         n, device, draw = len(env_ids), self.device, self._uniform
@@ -167,11 +162,10 @@ class NavigationEnv(SageEnv):
         nothing = torch.zeros(n, 0, 2, device=device)
         place = scatter(nothing, radii[:0], radii, ROOM_HALF, self.cfg.clearance, self.generator)
         origins, ids = self.scene.env_origins[env_ids], env_ids.int()
-        zero = torch.zeros(n, device=device)
 
         pose = torch.zeros(n, 7, device=device)
         pose[:, :2] = place[:, 0]
-        pose[:, 3:] = quat_from_euler_xyz(zero, zero, draw(n) * math.pi)
+        pose[:, 3:] = self._upright(n)
         pose[:, :3] += origins
         self.robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=ids)
         self.robot.write_root_velocity_to_sim_index(root_velocity=torch.zeros(n, 6, device=device), env_ids=ids)
@@ -179,26 +173,32 @@ class NavigationEnv(SageEnv):
         self.robot.write_joint_position_to_sim_index(position=still, env_ids=ids)
         self.robot.write_joint_velocity_to_sim_index(velocity=still, env_ids=ids)
 
-        for i, thing in enumerate(OBSTACLES):
-            self._obstacle_xy[env_ids, i] = place[:, 1 + i]
-            pose = torch.zeros(n, 7, device=device)
-            pose[:, :2], pose[:, 2] = place[:, 1 + i], thing.height / 2
-            pose[:, 3:] = quat_from_euler_xyz(zero, zero, draw(n) * math.pi)
-            pose[:, :3] += origins
-            self.obstacles[i].write_root_pose_to_sim_index(root_pose=pose, env_ids=ids)
-        for i, thing in enumerate(OBJECTS):
-            pose = torch.zeros(n, 7, device=device)
-            pose[:, :2] = place[:, 1 + len(OBSTACLES) + i]
-            pose[:, 2] = thing.height / 2 + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(n))
-            pose[:, 3:] = quat_from_euler_xyz(zero, zero, draw(n) * math.pi)
-            pose[:, :3] += origins
-            velocity = torch.zeros(n, 6, device=device)
-            velocity[:, :2] = self.cfg.throw_speed * torch.stack([draw(n), draw(n)], dim=1)
-            self.loose[i].write_root_pose_to_sim_index(root_pose=pose, env_ids=ids)
-            self.loose[i].write_root_velocity_to_sim_index(root_velocity=velocity, env_ids=ids)
+        many = (n, len(OBSTACLES))
+        poses = torch.zeros(*many, 7, device=device)
+        poses[..., :2] = place[:, 1 : 1 + len(OBSTACLES)]
+        poses[..., 2] = torch.tensor([t.height / 2 for t in OBSTACLES], device=device)
+        poses[..., 3:] = self._upright(*many)
+        self._fixture_pose[env_ids, :-1] = poses
+
+        many = (n, len(OBJECTS))
+        poses = torch.zeros(*many, 7, device=device)
+        poses[..., :2] = place[:, 1 + len(OBSTACLES) :]
+        poses[..., 2] = self._support[:-1] + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
+        poses[..., 3:] = self._upright(*many)
+        poses[..., :3] += origins.unsqueeze(1)
+        velocities = torch.zeros(*many, 6, device=device)
+        velocities[..., :2] = self.cfg.throw_speed * draw(*many, 2)
+        self.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids)
+        self.loose.write_body_com_velocity_to_sim_index(body_velocities=velocities, env_ids=ids)
         self.goals_reached[env_ids] = 0
         self._draw_goal(env_ids)
 
-    def _uniform(self, n: int) -> Tensor:
-        """Numbers in -1..1 (n,)."""
-        return 2.0 * torch.rand(n, generator=self.generator, device=self.device) - 1.0
+    def _uniform(self, *shape: int) -> Tensor:
+        """Numbers in -1..1."""
+        return 2.0 * torch.rand(*shape, generator=self.generator, device=self.device) - 1.0
+
+    def _upright(self, *shape: int) -> Tensor:
+        """Quaternions (*shape, 4) that turn about the vertical by any angle."""
+        half = 0.5 * math.pi * self._uniform(*shape)
+        zero = torch.zeros_like(half)
+        return torch.stack([zero, zero, half.sin(), half.cos()], dim=-1)

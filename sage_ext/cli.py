@@ -1,0 +1,303 @@
+"""The command ``sage-ext``.
+
+Nothing heavy is imported before it is needed: ``--help`` loads neither torch nor Hydra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from . import __version__
+from .errors import Interrupted, SageError
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .report import Reporter
+    from .runs import Run
+
+FIXED = (
+    "runs", "name", "task.id", "task.physics", "task.resolution", "task.episode_length_s", "memory.capacity",
+    "memory.snapshot_every",
+)  # fmt: skip
+"""Keys that a run keeps: what it remembers was made with them."""
+
+DESCRIPTION = """\
+Raises a robot's understanding of its world the way sleep does.
+
+commands:
+  cycle [KEY=VALUE ...]              wake, sleep and dream, in a new run
+  wake  [KEY=VALUE ...]              live in the simulator and remember it, in a new run
+  sleep RUN [KEY=VALUE ...]          live remembered moments again under other physics, viewpoints and speeds; learn
+  dream RUN [KEY=VALUE ...]          break a law of physics in remembered moments; measure how coherent that seems
+  resume RUN                         continue a run that was interrupted, exactly as it would have gone on
+  info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave
+
+RUN is a run folder, its name, or: latest
+"""
+
+EPILOG = """\
+settings:
+  KEY=VALUE, without dashes, such as wake.episodes=12; lists as [a,b]. `sage-ext info` lists every key and its range.
+  preset=NAME names a set of them: debug (seconds), demo (the default, a minute), gpu (hours, one CUDA device).
+  Presets stack, the last wins: preset=[gpu,debug]. A KEY=VALUE wins over all presets.
+
+examples:
+  sage-ext cycle                                     6 episodes, 600 consolidations, 10 dreams
+  sage-ext cycle preset=debug seed=1 name=try        every path once, in seconds
+  sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
+  sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
+  sage-ext info latest                               results, progress and settings of the newest run
+
+results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
+  summary.json  dreams.png  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
+
+Ctrl-C stops at the next safe point and says how to resume.
+Exit codes: 0 done, 1 a bug, 2 bad input (one line on stderr, nothing written), 130 interrupted.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _fail(f"{message}; see sage-ext --help")
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Its arguments; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    parser = _Parser(
+        prog="sage-ext",
+        usage="sage-ext COMMAND [RUN] [KEY=VALUE ...] [--verbose]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("tokens", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--verbose", action="store_true", help="show what the simulator prints, too")
+    parser.add_argument("--version", action="version", version=f"sage-ext {__version__}")
+    options = parser.parse_intermixed_args(argv)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        if options.command not in COMMANDS:
+            from .config_checks import nearest
+
+            raise SageError("command", options.command, "unknown command", f"use {nearest(options.command, COMMANDS)}")
+        return COMMANDS[options.command](options.tokens, options.verbose)
+    except SageError as error:
+        _fail(error)
+        return 2
+    except (Interrupted, KeyboardInterrupt):
+        _fail("interrupted", prefix="")
+        return 130
+
+
+def _new(phases: list[str]) -> Callable[[list[str], bool], int]:
+    def command(tokens: list[str], verbose: bool) -> int:
+        from .config import load_config
+        from .runs import Run
+
+        config = load_config(tokens)
+        _prepare(config)
+        with Run.create(config) as run:
+            return _live(run, {"phases": phases, "phase": None}, verbose, undo=run.discard)
+
+    return command
+
+
+def _more(phase: str) -> Callable[[list[str], bool], int]:
+    def command(tokens: list[str], verbose: bool) -> int:
+        from .config import load_config
+        from .config_checks import shown
+
+        run, overrides = _open(tokens, phase)
+        with run:
+            old, state = run.config, run.state
+            if state.get("phase") != "done":
+                problem = f"was interrupted in {state.get('phase') or 'its beginning'}"
+                raise SageError("run", run.path, problem, f"finish it first: sage-ext resume {run.path}")
+            if not (run.memory / "meta.json").is_file():
+                raise SageError("run", run.path, "has no memory", "sage-ext wake makes a run that has one")
+            if phase == "dream" and not (run.checkpoint / "checkpoint.json").is_file():
+                raise SageError("run", run.path, "has no checkpoint", f"train one: sage-ext sleep {run.path}")
+            config = load_config(overrides, base=old)
+            before, after = old.flat(), config.flat()
+            for key in FIXED:
+                if before[key] != after[key]:
+                    problem = f"is fixed: this run began with {shown(before[key])}"
+                    raise SageError(key, shown(after[key]), problem, "start a new run for another")
+            _prepare(config)
+            for key in before:
+                if before[key] != after[key]:
+                    print(f"{key}: {shown(before[key])} -> {shown(after[key])}", flush=True)
+            run.write_config(config)
+
+            def undo() -> None:
+                run.write_config(old)
+                run.write_state(state)
+
+            history = [*state.get("history", []), state.get("phases", [])]
+            return _live(run, {"phases": [phase], "phase": None, "history": history}, verbose, undo)
+
+    return command
+
+
+def _resume(tokens: list[str], verbose: bool) -> int:
+    run, overrides = _open(tokens, "resume")
+    if overrides:
+        raise SageError("override", overrides[0], "a run is resumed with its own config", "leave it out")
+    with run:
+        state = run.state
+        if state.get("phase") == "done":
+            print(f"{run.path} is complete: nothing to resume", flush=True)
+            return 0
+        if not isinstance(state.get("phases"), list):
+            raise SageError("state", run.path / "state.json", "does not say which phases", "start a new run")
+        _prepare(run.config)
+        return _live(run, None, verbose, undo=None)
+
+
+def _info(tokens: list[str], verbose: bool) -> int:
+    from . import info
+
+    if any("=" not in token for token in tokens):
+        run, overrides = _open(tokens, "info", lock=False)
+        if overrides:
+            raise SageError("override", overrides[0], "a run has its own config", "leave it out")
+        info.show_run(run)
+    else:
+        info.show_all(tokens)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str], bool], int]] = {
+    "cycle": _new(["wake", "sleep", "dream"]),
+    "wake": _new(["wake"]),
+    "sleep": _more("sleep"),
+    "dream": _more("dream"),
+    "resume": _resume,
+    "info": _info,
+}
+
+
+def _open(tokens: list[str], command: str, lock: bool = True) -> tuple[Run, list[str]]:
+    """The run that a command names, and its overrides; ``runs=`` only tells where runs are."""
+    from .config import load_config
+    from .runs import Run
+
+    names = [token for token in tokens if "=" not in token]
+    if len(names) != 1:
+        given = " ".join(names) or "nothing"
+        raise SageError("run", given, f"{command} takes one run", f"write sage-ext {command} latest")
+    where = [token for token in tokens if token.startswith("runs=")]
+    run = Run.open(names[0], load_config(where).runs, lock)
+    return run, [token for token in tokens if token not in (*names, *where)]
+
+
+def _prepare(config: Config) -> None:
+    """Check, before anything is written, that the simulator is there and its device is.
+
+    Raises:
+        SageError: It is not.
+    """
+    from importlib.util import find_spec
+
+    os.environ.setdefault("OMNI_KIT_ACCEPT_EULA", "YES")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        os.environ.setdefault("OMNI_KIT_ALLOW_ROOT", "1")
+    for name in ("isaaclab", "sage_tasks"):
+        if find_spec(name) is None:
+            raise SageError("simulator", name, "is not installed", "install it: pip install 'sage-ext[sim]'")
+    device = config.task.device or "cpu"
+    if device.startswith("cuda"):
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(device.partition(":")[2] or 0) >= count:
+            problem = f"there are {count} CUDA devices" if count else "there is no CUDA device"
+            raise SageError("task.device", device, problem, "set task.device=null or cpu")
+
+
+def _live(run: Run, state: dict | None, verbose: bool, undo: Callable[[], None] | None) -> int:
+    """Run phases with everything that the user sees of it.
+
+    Args:
+        run: The run, open.
+        state: Its first state; None goes on from the one it has.
+        verbose: Show what the simulator prints.
+        undo: Takes back what was written, for when bad input shows only as the simulator starts.
+    """
+    from .interrupt import StopRequest
+    from .report import Reporter
+
+    if state is not None:
+        run.write_state(state)
+    resume = f"resume with: sage-ext resume {run.path}"
+    reporter = Reporter(run.tensorboard, verbose)
+    kept = _kept(run)
+    try:
+        reporter.say(f"run {run.path}")
+        with StopRequest() as stop:
+            from .cycle import run_phases
+
+            summary = run_phases(run.config, run, list(run.state["phases"]), reporter, stop)
+            _finish(run, summary, reporter)
+        return 0
+    except (Interrupted, KeyboardInterrupt):
+        _fail(f"interrupted; {resume}", prefix="")
+        return 130
+    except Exception as error:
+        if not isinstance(error, SageError) and not _says_what_to_mend(error):
+            _fail(f"failed, see below; {resume}", prefix="")
+            raise
+        _fail(error)
+        if undo is not None and run.state == state and _kept(run) == kept:
+            undo()
+        else:
+            _fail(resume, prefix="")
+        return 2
+    finally:
+        reporter.close()
+
+
+def _finish(run: Run, summary: dict, reporter: Reporter) -> None:
+    from .report import peak_gb
+
+    summary.setdefault("seconds", dict(reporter.seconds))
+    summary.setdefault("peak_gb", peak_gb())
+    run.write_summary(summary)
+    run.write_state({**run.state, "phase": "done"})
+    reporter.table(summary)
+    reporter.say(f"results {run.summary}" + (f", picture {run.dreams}" if run.dreams.is_file() else ""))
+    if run.tensorboard.is_dir():
+        reporter.say(f"curves  tensorboard --logdir {run.tensorboard}")
+
+
+def _kept(run: Run) -> list[str]:
+    """What has come about in a run that must not be lost."""
+    return sorted(str(p) for folder in (run.memory, run.checkpoint) for p in folder.glob("*.json*"))
+
+
+def _says_what_to_mend(error: Exception) -> bool:
+    """Whether it is the one line with which ``sage_tasks.make`` refuses a task or an engine."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    origin = trace.tb_frame.f_globals.get("__name__") if trace is not None else None
+    return isinstance(error, ValueError) and origin in ("sage_tasks.make", "sage_tasks.policies")
+
+
+def _fail(message: object, prefix: str = "error: ") -> None:
+    print(prefix + " ".join(str(message).split()), file=sys.stderr, flush=True)

@@ -1,0 +1,272 @@
+"""The config: YAML files, presets and ``key=value`` overrides, turned into checked, frozen dataclasses.
+
+Defaults live in ``config/`` alone; the dataclasses say which keys there are and of which type, and
+:mod:`sage_ext.config_checks` what they may be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .config_checks import STEPS_PER_SECOND, check, nearest, shown
+from .errors import SageError
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """Which worlds, how many, and for how long."""
+
+    id: str
+    num_envs: int
+    physics: str
+    device: str | None
+    resolution: int
+    episode_length_s: float
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of a full episode."""
+        return round(self.episode_length_s * STEPS_PER_SECOND)
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """How much is remembered, and how often it can be lived again."""
+
+    capacity: int
+    snapshot_every: int
+
+
+@dataclass(frozen=True)
+class WakeConfig:
+    """Who acts, for how many episodes over all worlds."""
+
+    policy: str
+    episodes: int
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """Passed on to :class:`sage_ext.learning.objective.Weights`; its ``drop`` is ``sleep.sense_dropout``."""
+
+    prediction: float
+    calibration: float
+    regularity: float
+    invariance: float
+    physics: float
+    projections: int
+    change_scale: float
+
+
+@dataclass(frozen=True)
+class PhysicalConfig:
+    """Other gravity and friction, as ranges of factors."""
+
+    share: float
+    gravity_scale: tuple[float, float]
+    friction_scale: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SpatialConfig:
+    """Another viewpoint."""
+
+    share: float
+    yaw_deg: float
+    shift_m: float
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """Another speed."""
+
+    share: float
+    speeds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class VariationsConfig:
+    """What moments are lived again under."""
+
+    physical: PhysicalConfig
+    spatial: SpatialConfig
+    temporal: TemporalConfig
+
+
+@dataclass(frozen=True)
+class SleepConfig:
+    """How much is learned, from how much, how fast."""
+
+    consolidations: int
+    batch: int
+    round: int
+    steps: int
+    lr: float
+    weight_decay: float
+    sense_dropout: float
+    weights: WeightsConfig
+    variations: VariationsConfig
+
+
+@dataclass(frozen=True)
+class DreamConfig:
+    """What is dreamt, and how it is judged."""
+
+    explorations: int
+    looks: int
+    before: int
+    laws: tuple[str, ...]
+    calibration: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a run depends on."""
+
+    seed: int
+    cycles: int
+    runs: str
+    name: str | None
+    task: TaskConfig
+    memory: MemoryConfig
+    wake: WakeConfig
+    sleep: SleepConfig
+    dream: DreamConfig
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Config:
+        """From plain nested values, checked.
+
+        Raises:
+            SageError: A key is unknown or missing, or a value is of the wrong type or out of range.
+        """
+        config: Config = _build(cls, data, "")
+        check(config)
+        return config
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Config:
+        """Read what :meth:`to_yaml` wrote, checked as if it came from the command line.
+
+        Raises:
+            SageError: The file is missing, no YAML, or not a valid config.
+        """
+        import yaml
+
+        try:
+            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SageError("config", path, f"cannot be read ({error.strerror})", "check the path") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SageError("config", path, "is corrupt: no YAML", "restore it or start a new run") from error
+        if not isinstance(data, dict):
+            raise SageError("config", path, "is corrupt: holds no keys", "restore it or start a new run")
+        try:
+            return cls.from_dict(data)
+        except SageError as error:
+            raise SageError(
+                "config", path, f"is not valid: {error.key}={error.value}: {error.problem}", error.mend
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain nested dicts, lists, numbers and text."""
+        return _plain(dataclasses.asdict(self))
+
+    def to_yaml(self) -> str:
+        """As YAML text, every key resolved."""
+        import yaml
+
+        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        return text
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted key -> value, in the order of :func:`keys`."""
+        return {key: _get(self, key) for key in keys()}
+
+
+@cache
+def keys(cls: type = Config, prefix: str = "") -> tuple[str, ...]:
+    """Every dotted key there is."""
+    found: list[str] = []
+    for name, kind in get_type_hints(cls).items():
+        inner = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        found += keys(kind, f"{prefix}{name}.") if inner else [prefix + name]
+    return tuple(found)
+
+
+def load_config(overrides: Sequence[str] = (), base: Config | None = None) -> Config:
+    """The config of a new run: the YAML files, presets on top, the overrides on top of these.
+
+    Args:
+        overrides: Hydra's ``key=value`` tokens, ``preset=[one,two]`` among them.
+        base: Start from this config instead of the YAML files: presets and values are applied to it in order.
+
+    Raises:
+        SageError: What is wrong, the nearest key or name, and what is allowed.
+    """
+    from .config_hydra import compose_dict
+
+    return Config.from_dict(compose_dict(tuple(overrides), None if base is None else base.to_dict()))
+
+
+def unknown_key(key: str, value: object) -> SageError:
+    """The error for a key that does not exist, with the nearest that does."""
+    return SageError(key, shown(value), "unknown key", f"use {nearest(key, keys(), 'a key that sage-ext info lists')}")
+
+
+def _build(cls: type, data: object, prefix: str) -> Any:
+    if not isinstance(data, Mapping):
+        names = ", ".join(f.name for f in dataclasses.fields(cls))
+        raise SageError(
+            prefix.rstrip("."), shown(data), f"must be a block of {names}", f"set {prefix}{names.split(',')[0]}=..."
+        )
+    hints = get_type_hints(cls)
+    for name, value in data.items():
+        if name not in hints:
+            raise unknown_key(f"{prefix}{name}", value)
+    for name in hints:
+        if name not in data:
+            raise SageError(prefix + name, "", "is missing", "set it")
+    return cls(**{name: _convert(hint, data[name], prefix + name) for name, hint in hints.items()})
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, f"{key}.")  # type: ignore[arg-type]
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _convert(get_args(hint)[0], value, key)
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        many = kinds[-1] is Ellipsis
+        if isinstance(value, list | tuple) and (many or len(value) == len(kinds)):
+            return tuple(_convert(kinds[0], entry, key) for entry in value)
+        count = "a list" if many else f"a list of {len(kinds)}"
+        raise SageError(key, shown(value), f"must be {count}", f"write {key}=[{'a,b,...' if many else 'low,high'}]")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int and number and value == value and abs(value) != float("inf") and int(value) == value:
+        return int(value)
+    if hint is float and number:
+        return float(value)
+    if hint is str and (isinstance(value, str) or number):
+        return str(value)
+    kind, example = {int: ("a whole number", "1"), float: ("a number", "0.5"), str: ("text", "text")}[hint]
+    raise SageError(key, shown(value), f"must be {kind}", f"write it like {key}={example}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _get(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config

@@ -1,0 +1,250 @@
+"""One run: wake, sleep and dream in turn, resumable, with a summary in the end.
+
+What a run has gone through is in two places that are each replaced whole: ``state.json`` says
+which phase of which cycle comes next, the checkpoint what has been learned. Every part that can
+be interrupted draws from seeds of its own, so that living it again gives the same.
+"""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from .config import Config
+from .dream import explore
+from .environment import Environment, Policy, derived_seed
+from .errors import Interrupted
+from .gallery import save_gallery
+from .interrupt import StopRequest
+from .memory import Memory
+from .mind import Mind
+from .observation import ObservationSpec
+from .report import Reporter, quiet
+from .runs import Run
+from .sleep import consolidate, relive_moments
+from .wake import open_memory, wake
+
+PHASES = ("wake", "sleep", "dream")
+SAVE_EVERY_S = 120.0
+"""Least time between two checkpoints within a sleep [s]; one also follows each sleep and each stop."""
+
+
+class Body(Protocol):
+    """Makes environments and policies; the mind knows no simulator."""
+
+    def environment(self, config: Config) -> Environment:
+        """Start the simulator of a run."""
+
+    def policy(self, name: str, env: Environment, seed: int) -> Policy:
+        """A source of actions by its name."""
+
+
+def run_phases(
+    config: Config, run: Run, phases: Sequence[str], reporter: Reporter, stop: StopRequest, body: Body
+) -> dict[str, Any]:
+    """Go through the phases of all cycles that are still to come.
+
+    Args:
+        config: The run's config.
+        run: Its folder, open.
+        phases: Phases of a cycle, in order.
+        reporter: Progress, curves and the final table.
+        stop: Asked at each safe point.
+        body: Makes the environment.
+
+    Returns:
+        The summary, also written to ``summary.json``.
+
+    Raises:
+        SageError: Bad input, a damaged file, a full disk.
+        Interrupted: A stop was asked for; the run can be resumed.
+    """
+    with reporter.phase("start", total=None, unit="") as bar:
+        bar.note(what="starting the simulator")
+        with quiet(run.log):
+            env = body.environment(config)
+    try:
+        return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
+    finally:
+        with quiet(run.log):
+            env.close()
+
+
+class _Cycle:
+    """A run in progress."""
+
+    def __init__(
+        self,
+        config: Config,
+        run: Run,
+        phases: tuple[str, ...],
+        reporter: Reporter,
+        stop: StopRequest,
+        body: Body,
+        env: Environment,
+    ) -> None:
+        self.config, self.run, self.phases, self.reporter, self.stop = config, run, phases, reporter, stop
+        self.body, self.env = body, env
+        self.memory: Memory = open_memory(run.memory, env, config.memory.capacity)
+        if (run.checkpoint / "checkpoint.json").exists():
+            self.mind = Mind.load(run.checkpoint, config.sleep, str(env.device))
+        else:
+            spec = ObservationSpec.from_space(env.single_observation_space["policy"])
+            width = int(env.single_action_space.shape[0])  # type: ignore[index]
+            seed = derived_seed(config.seed, "mind")
+            self.mind = Mind.create(spec, width, config.sleep, seed, str(env.device))
+        self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "results": {}, **run.state, "phases": list(phases)}
+
+    def go(self) -> dict[str, Any]:
+        """Run what is left, then sum up."""
+        try:
+            while self.state["cycle"] < self.config.cycles:
+                while self.state["phase"] < len(self.phases):
+                    getattr(self, f"_{self.phases[self.state['phase']]}")(self.state["cycle"])
+                    self._remember(phase=self.state["phase"] + 1)
+                self._remember(cycle=self.state["cycle"] + 1, phase=0)
+            return self._sum_up()
+        finally:
+            self.memory.close()
+
+    def _remember(self, **changes: Any) -> None:
+        self.state |= changes
+        self.run.write_state(self.state)
+
+    def _result(self, **values: Any) -> None:
+        self.state["results"] |= values
+
+    def _wake(self, cycle: int) -> None:
+        config, begun = self.config.wake, self.state.get("wake")
+        if begun is None or begun["cycle"] != cycle:
+            begun = {"cycle": cycle, "done": 0, "head": self.memory.head, "successes": 0.0}
+            self._remember(wake=begun)
+        # Whatever a wake that was cut short left behind its last whole wave is lived again.
+        self.memory.forget_since(begun["head"])
+        total = (config.episodes - begun["done"]) * self.env.max_episode_length
+
+        def on_step(steps: int, extras: dict[str, Any]) -> None:
+            bar.advance(steps)
+            self.stop.check()
+
+        def on_wave(done: int) -> None:
+            self._remember(wake={**begun, "done": done, "head": self.memory.head})
+
+        with self.reporter.phase("wake", total=total, unit="steps") as bar:
+            lived = wake(
+                self.env,
+                lambda seed: self.body.policy(config.policy, self.env, seed),
+                self.memory,
+                config.episodes,
+                self.config.memory.snapshot_every,
+                derived_seed(self.config.seed, "wake", cycle),
+                begun["done"],
+                on_step,
+                on_wave,
+            )
+        self.reporter.scalar("wake/success_rate", lived["success_rate"], cycle)
+        results = self.state["results"]
+        self._result(
+            episodes=results.get("episodes", 0) + int(lived["episodes"]),
+            experiences=len(self.memory),
+            success_rate=lived["success_rate"],
+        )
+
+    def _sleep(self, cycle: int) -> None:
+        config, learned = self.config.sleep, self.mind.learned
+        if learned.get("cycle") != cycle:
+            learned |= {"cycle": cycle, "slept": 0, "round": 0}
+        saved = time.monotonic()
+        with self.reporter.phase("sleep", total=config.consolidations - learned["slept"], unit="moments") as bar:
+            while learned["slept"] < config.consolidations:
+                count = min(config.round, config.consolidations - learned["slept"])
+                seed = derived_seed(self.config.seed, "sleep", cycle, learned["round"])
+                generator = torch.Generator().manual_seed(seed)
+                calls = -(-config.round // self.env.num_envs)
+                first = learned["rounds"] * calls
+                bar.note(doing="re-living")
+                moments = relive_moments(self.env, self.memory, config, count, first, generator)
+
+                def on_update(taken: int, losses: dict[str, float]) -> None:
+                    bar.advance(taken)
+                    bar.note(doing="learning", loss=losses["loss"])
+                    for name, value in losses.items():
+                        self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
+
+                losses = consolidate(self.mind, moments, config.batch, generator, on_update)
+                learned |= {
+                    "slept": learned["slept"] + count,
+                    "round": learned["round"] + 1,
+                    "rounds": learned["rounds"] + 1,
+                    "losses": losses,
+                }
+                try:
+                    self.stop.check()
+                except Interrupted:
+                    self.mind.save(self.run.checkpoint)
+                    raise
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    self.mind.save(self.run.checkpoint)
+                    saved = time.monotonic()
+            bar.note(doing="saving")
+            self.mind.save(self.run.checkpoint)
+        losses = learned["losses"]
+        self._result(
+            consolidations=learned["consolidations"],
+            updates=learned["updates"],
+            loss=losses["loss"],
+            collapsed_loss=losses["collapsed"],
+            losses=losses,
+        )
+
+    def _dream(self, cycle: int) -> None:
+        config = self.config.dream
+        generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "dream", cycle))
+        with self.reporter.phase("dream", total=config.explorations, unit="dreams") as bar:
+
+            def on_dream(dream: Any) -> None:
+                bar.advance(1)
+                self.stop.check()
+
+            dreams = explore(self.env, self.mind, self.memory, config, generator, on_dream)
+            save_gallery(self.run.dreams, dreams)
+        records = [dream.record() for dream in dreams]
+        for number, dream in enumerate(dreams):
+            side_by_side = torch.cat([dream.twin_frames[dream.at], dream.frames[-1]], dim=1)
+            self.reporter.image(f"dream/{number}-{dream.law}", side_by_side.numpy(), cycle)
+        coherence = [r["coherence"] for r in records]
+        twins = [r["twin_coherence"] for r in records]
+        told = [(a < b) + 0.5 * (a == b) for a, b in zip(coherence, twins, strict=True)]
+        mean = {
+            "mean_coherence": sum(coherence) / len(records),
+            "mean_twin_coherence": sum(twins) / len(records),
+            "pairwise_accuracy": sum(told) / len(records),
+        }
+        for name, value in mean.items():
+            self.reporter.scalar(f"dream/{name}", value, cycle)
+        self._result(explorations=self.state["results"].get("explorations", 0) + len(records), dreams=records, **mean)
+
+    def _sum_up(self) -> dict[str, Any]:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        summary = {
+            "task": self.config.task.id,
+            "physics": self.config.task.physics,
+            "policy": self.config.wake.policy,
+            "seed": self.config.seed,
+            "cycles": self.config.cycles,
+            **self.state["results"],
+            # What depends on the machine and the moment; everything above repeats with the seed.
+            "measured": {
+                "seconds": {k: round(v, 2) for k, v in self.reporter.seconds.items()},
+                "peak_memory_gb": round(peak, 3),
+                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {self.env.device}",
+                "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
+            },
+        }
+        self.run.write_summary(summary)
+        return summary

@@ -1,0 +1,141 @@
+"""Dream: scenes that cannot happen, each beside its possible twin, and how coherent the mind finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import DreamConfig
+from .environment import Environment, Observation
+from .errors import SageError
+from .memory import Memory
+from .mind import Mind
+from .surprise import Scale, calibrate, judge
+
+ATTEMPTS = 12
+"""Calls of the simulator for which fit moments are looked for, a wanted call."""
+
+
+@dataclass
+class Explored:
+    """One dream with its twin, and what the mind made of them.
+
+    Attributes:
+        law: The law that was broken.
+        at: Look at which it was broken.
+        episode: Memory's id of the episode it was dreamt from.
+        step: Step of that episode.
+        coherence: Of the impossible scene, 0..1.
+        twin_coherence: Of its possible twin.
+        surprise: Of each look of the impossible scene (T,).
+        twin_surprise: Of each look of the twin (T,).
+        frames: Pictures of the impossible scene (T, H, W, 3) uint8.
+        twin_frames: Pictures of the twin.
+    """
+
+    law: str
+    at: int
+    episode: int
+    step: int
+    coherence: float
+    twin_coherence: float
+    surprise: Tensor
+    twin_surprise: Tensor
+    frames: Tensor
+    twin_frames: Tensor
+
+    def record(self) -> dict[str, Any]:
+        """What goes into the summary."""
+        return {
+            "law": self.law,
+            "at": self.at,
+            "episode": self.episode,
+            "step": self.step,
+            "coherence": self.coherence,
+            "twin_coherence": self.twin_coherence,
+        }
+
+
+def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generator: torch.Generator) -> Scale:
+    """Learn from remembered, undisturbed stretches what is usual.
+
+    Raises:
+        SageError: Memory holds no stretch as long as a dream.
+    """
+    stretch = memory.sample_slices(
+        config.calibration, config.looks + 1, generator, at_snapshot=True, keys=["observation", "action"]
+    )
+    senses = {k: stretch["observation", k][:, 1:] for k in stretch["observation"].keys()}  # noqa: SIM118
+    return calibrate(mind, senses, stretch["action"][:, 1:], config.looks // 2)
+
+
+def explore(
+    env: Environment,
+    mind: Mind,
+    memory: Memory,
+    config: DreamConfig,
+    generator: torch.Generator,
+    on_dream: Callable[[Explored], None] | None = None,
+) -> list[Explored]:
+    """Dream until there are as many dreams as asked for.
+
+    Args:
+        env: The environment; where its worlds stand afterwards is of no meaning.
+        mind: The mind that judges.
+        memory: Where moments come from.
+        config: How many dreams, how long, which laws.
+        generator: Source of chance, on the CPU.
+        on_dream: Called with each dream.
+
+    Raises:
+        SageError: Memory holds no moment that fits a law.
+    """
+    scale = calibrate_on_memory(mind, memory, config, generator)
+    wanted = [config.laws[i % len(config.laws)] for i in range(config.explorations)]
+    dreams: list[Explored] = []
+    calls = -(-len(wanted) // env.num_envs)
+    for _ in range(ATTEMPTS * calls):
+        if not wanted:
+            break
+        n = env.num_envs
+        # Spare worlds look for the law that is wanted most: not every moment fits every law.
+        laws = [wanted[i % len(wanted)] for i in range(n)]
+        stretch = memory.sample_slices(n, config.looks + 1, generator, at_snapshot=True, keys=["action", "snapshot"])
+        scenes = env.dream(stretch["snapshot"][:, 0], stretch["action"][:, : config.looks], laws)
+        actions = stretch["action"][:, 1:]
+        impossible, looks = judge(mind, scale, _cpu(scenes.impossible), actions, scenes.at)
+        possible, twin_looks = judge(mind, scale, _cpu(scenes.twin), actions, scenes.at)
+        for i, law in enumerate(laws):
+            if not bool(scenes.valid[i]) or law not in wanted:
+                continue
+            wanted.remove(law)
+            dreams.append(
+                Explored(
+                    law=law,
+                    at=scenes.at,
+                    episode=int(stretch["episode"][i].flatten()[0]),
+                    step=int(stretch["step"][i].flatten()[0]),
+                    coherence=float(impossible[i]),
+                    twin_coherence=float(possible[i]),
+                    surprise=looks[i].cpu(),
+                    twin_surprise=twin_looks[i].cpu(),
+                    frames=scenes.impossible["visual"][i].cpu(),
+                    twin_frames=scenes.twin["visual"][i].cpu(),
+                )
+            )
+            if on_dream is not None:
+                on_dream(dreams[-1])
+    if wanted:
+        raise SageError(
+            "dream.laws", wanted[0], f"fits none of the moments tried ({len(dreams)} dreams of {config.explorations})",
+            "wake for longer, or drop the law",
+        )
+    return dreams
+
+
+def _cpu(observation: Observation) -> Observation:
+    return {k: v.cpu() for k, v in observation.items()}

@@ -1,0 +1,83 @@
+"""What the mind asks of an environment: Gymnasium's vector contract, and moments that can be lived again.
+
+Nothing here imports a simulator. :mod:`sage_envs` fulfils it; so can anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import gymnasium as gym
+from torch import Tensor
+
+Observation = dict[str, Tensor]
+"""Sense -> tensor, the ``policy`` part of what an environment returns."""
+
+
+class Policy(Protocol):
+    """Where actions come from."""
+
+    def act(self, observation: dict[str, Any]) -> Tensor:
+        """Actions (N, A) for what an environment returned, ``policy`` and ``critic`` alike."""
+
+
+class DreamScenes(Protocol):
+    """Scenes that break a law beside scenes that do not; see :class:`sage_envs.dreams.Dream`."""
+
+    impossible: Observation
+    twin: Observation
+    valid: Tensor
+    at: int
+
+
+class Environment(Protocol):
+    """N parallel worlds, stepped together; tensors live on :attr:`device`."""
+
+    num_envs: int
+    device: Any
+    max_episode_length: int
+    single_observation_space: gym.spaces.Dict
+    single_action_space: gym.Space
+    physics: Any
+
+    def reset(self, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin new episodes in all worlds."""
+
+    def step(self, action: Tensor) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, dict[str, Any]]:
+        """One step of all worlds; those that ended are reset in the same step."""
+
+    def snapshot(self) -> Tensor:
+        """The present moment of each world as a row of numbers (N, S)."""
+
+    def relive(
+        self,
+        rows: Tensor,
+        actions: Tensor,
+        *,
+        gravity_scale: Tensor | None = None,
+        friction_scale: Tensor | None = None,
+        viewpoint: Tensor | None = None,
+        speed: float = 1.0,
+        before_tick: Callable[[int], None] | None = None,
+    ) -> dict[str, Observation]:
+        """Live on from n <= N snapshots under a variation; see :func:`sage_envs.relive.relive`."""
+
+    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> DreamScenes:
+        """Break a law in each of n <= N moments; see :func:`sage_envs.dreams.dream`."""
+
+    def close(self) -> None:
+        """Stop the simulator."""
+
+
+def derived_seed(seed: int, *parts: object) -> int:
+    """A seed of its own for each use, so that any part of a run can be drawn again by itself.
+
+    Args:
+        seed: Seed of the run.
+        *parts: What it is for, for example a phase and a number.
+    """
+    import hashlib
+
+    digest = hashlib.sha256(repr((seed, *parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF

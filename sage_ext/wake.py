@@ -1,0 +1,131 @@
+"""Wake: live in the simulator and remember every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from .environment import Environment, Policy, derived_seed
+from .memory import Memory
+
+
+def remembered_step(
+    env: Environment, obs: dict[str, Any], action: Tensor, outcome: tuple[Tensor, ...], rows: Tensor, marked: Tensor
+) -> TensorDict:
+    """One step of all worlds as it goes into memory.
+
+    Args:
+        env: The environment, for the physics in force.
+        obs: What was observed before the action.
+        action: The action (N, A).
+        outcome: Reward, terminated, truncated, each (N,).
+        rows: Snapshots taken before the action (N, S), zeros where none was.
+        marked: Where a snapshot was taken (N,) bool.
+    """
+    reward, terminated, truncated = outcome
+    return TensorDict(
+        {
+            "observation": obs["policy"],
+            "critic": obs.get("critic", {}),
+            "action": action,
+            "reward": reward.float(),
+            "terminated": terminated,
+            "truncated": truncated,
+            "physics": {"gravity": env.physics.gravity, "friction": env.physics.friction_scale},
+            "snapshot": rows,
+            "has_snapshot": marked,
+        },
+        batch_size=[env.num_envs],
+    )
+
+
+def open_memory(path: Path, env: Environment, capacity: int) -> Memory:
+    """Open a run's memory, or make one that fits what the environment gives.
+
+    Raises:
+        SageError: The memory is damaged, in use, of another task, or the disk refuses.
+    """
+    if (path / "meta.json").exists():
+        return Memory.open(path)
+    obs, _ = env.reset()
+    n = env.num_envs
+    action = torch.zeros(n, *env.single_action_space.shape)  # type: ignore[misc]
+    flags = torch.zeros(n, dtype=torch.bool)
+    rows = env.snapshot()
+    example = remembered_step(env, obs, action, (torch.zeros(n), flags, flags), rows, flags)
+    return Memory.create(path, example[0].cpu(), capacity, max_episode_steps=env.max_episode_length)
+
+
+def wake(
+    env: Environment,
+    make_policy: Callable[[int], Policy],
+    memory: Memory,
+    episodes: int,
+    snapshot_every: int,
+    seed: int,
+    done: int = 0,
+    on_step: Callable[[int, dict[str, Any]], None] | None = None,
+    on_wave: Callable[[int], None] | None = None,
+    check: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """Collect episodes, a wave of all worlds after the other.
+
+    Each wave begins with a reset of its own seed, so a wave that was cut short can be lived
+    again as it would have been.
+
+    Args:
+        env: The environment.
+        make_policy: Given a seed, where actions come from.
+        memory: Where steps go.
+        episodes: How many episodes to complete in all; the last wave may bring a few more.
+        snapshot_every: Steps between two snapshots.
+        seed: Seed of this wake.
+        done: Episodes completed by an earlier, interrupted call.
+        on_step: Called with the number of new steps and the environment's extras.
+        on_wave: Called with the number of episodes completed after each wave.
+        check: Called after each wave; raises to stop.
+
+    Returns:
+        ``episodes``, ``experiences`` (steps) and ``success_rate``.
+    """
+    n = env.num_envs
+    steps, successes, ended = 0, 0.0, 0
+    no_rows = torch.zeros_like(env.snapshot())
+    while done + ended < episodes:
+        wave = (done + ended) // n
+        memory.abandon()
+        wave_seed = derived_seed(seed, "wave", wave)
+        policy = make_policy(wave_seed)
+        obs, _ = env.reset(seed=wave_seed)
+        clock = torch.zeros(n, dtype=torch.long, device=env.device)
+        reached = torch.zeros(n, dtype=torch.bool, device=env.device)
+        finished = torch.zeros(n, dtype=torch.bool, device=env.device)
+        while not bool(finished.all()):
+            marked = clock % snapshot_every == 0
+            rows = env.snapshot() if bool(marked.any()) else no_rows
+            action = policy.act(obs)
+            following, reward, terminated, truncated, extras = env.step(action)
+            memory.append(remembered_step(env, obs, action, (reward, terminated, truncated), rows, marked).cpu())
+            over = terminated | truncated
+            if "success" in extras:
+                reached |= extras["success"] & ~finished
+            ended += int((over & ~finished).sum())
+            finished |= over
+            clock = torch.where(over, 0, clock + 1)
+            obs = following
+            steps += n
+            if on_step is not None:
+                on_step(n, extras)
+        successes += float(reached.sum())
+        memory.abandon()
+        if on_wave is not None:
+            on_wave(done + ended)
+        if check is not None:
+            check()
+    memory.flush()
+    return {"episodes": done + ended, "experiences": steps, "success_rate": successes / max(ended, 1)}
