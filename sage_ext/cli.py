@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import torch
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -112,7 +113,7 @@ def _new(phases: list[str]) -> Callable[[list[str], bool], int]:
         config = load_config(tokens)
         _prepare(config)
         with Run.create(config) as run:
-            return _live(run, {"phases": phases, "phase": None}, verbose, undo=run.discard)
+            return _live(run, {"phases": phases}, verbose, undo=run.discard)
 
     return command
 
@@ -125,9 +126,8 @@ def _more(phase: str) -> Callable[[list[str], bool], int]:
         run, overrides = _open(tokens, phase)
         with run:
             old, state = run.config, run.state
-            if state.get("phase") != "done":
-                problem = f"was interrupted in {state.get('phase') or 'its beginning'}"
-                raise SageError("run", run.path, problem, f"finish it first: sage-ext resume {run.path}")
+            if not state.get("done"):
+                raise SageError("run", run.path, "is not finished", f"finish it first: sage-ext resume {run.path}")
             if not (run.memory / "meta.json").is_file():
                 raise SageError("run", run.path, "has no memory", "sage-ext wake makes a run that has one")
             if phase == "dream" and not (run.checkpoint / "checkpoint.json").is_file():
@@ -148,8 +148,8 @@ def _more(phase: str) -> Callable[[list[str], bool], int]:
                 run.write_config(old)
                 run.write_state(state)
 
-            history = [*state.get("history", []), state.get("phases", [])]
-            return _live(run, {"phases": [phase], "phase": None, "history": history}, verbose, undo)
+            fresh = {"phases": [phase], "visit": state.get("visit", 0) + 1, "results": state.get("results", {})}
+            return _live(run, fresh, verbose, undo)
 
     return command
 
@@ -160,7 +160,7 @@ def _resume(tokens: list[str], verbose: bool) -> int:
         raise SageError("override", overrides[0], "a run is resumed with its own config", "leave it out")
     with run:
         state = run.state
-        if state.get("phase") == "done":
+        if state.get("done"):
             print(f"{run.path} is complete: nothing to resume", flush=True)
             return 0
         if not isinstance(state.get("phases"), list):
@@ -212,14 +212,10 @@ def _prepare(config: Config) -> None:
     Raises:
         SageError: It is not.
     """
-    from importlib.util import find_spec
-
     os.environ.setdefault("OMNI_KIT_ACCEPT_EULA", "YES")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         os.environ.setdefault("OMNI_KIT_ALLOW_ROOT", "1")
-    for name in ("isaaclab", "sage_tasks"):
-        if find_spec(name) is None:
-            raise SageError("simulator", name, "is not installed", "install it: pip install 'sage-ext[sim]'")
+    _need_simulator()
     device = config.task.device or "cpu"
     if device.startswith("cuda"):
         import torch
@@ -228,6 +224,14 @@ def _prepare(config: Config) -> None:
         if int(device.partition(":")[2] or 0) >= count:
             problem = f"there are {count} CUDA devices" if count else "there is no CUDA device"
             raise SageError("task.device", device, problem, "set task.device=null or cpu")
+
+
+def _need_simulator() -> None:
+    from importlib.util import find_spec
+
+    for name in ("isaaclab", "sage_tasks"):
+        if find_spec(name) is None:
+            raise SageError("simulator", name, "is not installed", "install it: pip install 'sage-ext[sim]'")
 
 
 def _live(run: Run, state: dict | None, verbose: bool, undo: Callable[[], None] | None) -> int:
@@ -248,12 +252,13 @@ def _live(run: Run, state: dict | None, verbose: bool, undo: Callable[[], None] 
     reporter = Reporter(run.tensorboard, verbose)
     kept = _kept(run)
     try:
-        reporter.say(f"run {run.path}")
-        with StopRequest() as stop:
+        reporter.say(f"run {run.path}, what the simulator prints goes to {run.log.name}")
+        with StopRequest() as stop, reporter.quiet(run.log):
+            from .body import SimulatedBody
             from .cycle import run_phases
 
-            summary = run_phases(run.config, run, list(run.state["phases"]), reporter, stop)
-            _finish(run, summary, reporter)
+            summary = run_phases(run.config, run, list(run.state["phases"]), reporter, stop, SimulatedBody())
+        _finish(run, summary, reporter)
         return 0
     except (Interrupted, KeyboardInterrupt):
         _fail(f"interrupted; {resume}", prefix="")
@@ -273,12 +278,7 @@ def _live(run: Run, state: dict | None, verbose: bool, undo: Callable[[], None] 
 
 
 def _finish(run: Run, summary: dict, reporter: Reporter) -> None:
-    from .report import peak_gb
-
-    summary.setdefault("seconds", dict(reporter.seconds))
-    summary.setdefault("peak_gb", peak_gb())
-    run.write_summary(summary)
-    run.write_state({**run.state, "phase": "done"})
+    run.write_state({**run.state, "done": True})
     reporter.table(summary)
     reporter.say(f"results {run.summary}" + (f", picture {run.dreams}" if run.dreams.is_file() else ""))
     if run.tensorboard.is_dir():

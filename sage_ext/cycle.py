@@ -7,6 +7,7 @@ be interrupted draws from seeds of its own, so that living it again gives the sa
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import time
@@ -24,7 +25,7 @@ from .interrupt import StopRequest
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
-from .report import Reporter, quiet
+from .report import Reporter
 from .runs import Run
 from .sleep import consolidate, relive_moments
 from .wake import open_memory, wake
@@ -65,14 +66,14 @@ def run_phases(
         Interrupted: A stop was asked for; the run can be resumed.
     """
     with reporter.phase("start", total=None, unit="") as bar:
-        bar.note(what="starting the simulator")
-        with quiet(run.log):
-            env = body.environment(config)
+        bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
+        env = body.environment(config)
+        # Engines install handlers of their own.
+        stop.arm()
     try:
         return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
     finally:
-        with quiet(run.log):
-            env.close()
+        env.close()
 
 
 class _Cycle:
@@ -242,7 +243,7 @@ class _Cycle:
             "measured": {
                 "seconds": {k: round(v, 2) for k, v in self.reporter.seconds.items()},
                 "peak_memory_gb": round(peak, 3),
-                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {self.env.device}",
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {self.env.device}",
                 "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
             },
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tensordict import TensorDict
 from torch import Tensor
 
 from .config import DreamConfig
@@ -18,6 +19,8 @@ from .surprise import Scale, calibrate, judge
 
 ATTEMPTS = 12
 """Calls of the simulator for which fit moments are looked for, a wanted call."""
+CANDIDATES = 12
+"""Moments looked at for each dream, at most."""
 
 
 @dataclass
@@ -104,7 +107,7 @@ def explore(
         n = env.num_envs
         # Spare worlds look for the law that is wanted most: not every moment fits every law.
         laws = [wanted[i % len(wanted)] for i in range(n)]
-        stretch = memory.sample_slices(n, config.looks + 1, generator, at_snapshot=True, keys=["action", "snapshot"])
+        stretch = _choose(env, memory, laws, config.looks + 1, generator)
         scenes = env.dream(stretch["snapshot"][:, 0], stretch["action"][:, : config.looks], laws)
         actions = stretch["action"][:, 1:]
         impossible, looks = judge(mind, scale, _cpu(scenes.impossible), actions, scenes.at)
@@ -135,6 +138,24 @@ def explore(
             "wake for longer, or drop the law",
         )
     return dreams
+
+
+def _choose(env: Environment, memory: Memory, laws: list[str], length: int, generator: torch.Generator) -> TensorDict:
+    """One stretch of memory a world, fit for its law as far as can be told without living it."""
+    n = len(laws)
+    chosen: TensorDict | None = None
+    fits = torch.zeros(n, dtype=torch.bool)
+    for _ in range(CANDIDATES):
+        stretch = memory.sample_slices(n, length, generator, at_snapshot=True, keys=["action", "snapshot"])
+        better = env.foresee(stretch["snapshot"][:, 0], laws).cpu() & ~fits
+        if chosen is None:
+            chosen = stretch
+        chosen[better] = stretch[better]
+        fits |= better
+        if bool(fits.all()):
+            break
+    assert chosen is not None
+    return chosen
 
 
 def _cpu(observation: Observation) -> Observation:

@@ -63,6 +63,9 @@ class Environment(Protocol):
     ) -> dict[str, Observation]:
         """Live on from n <= N snapshots under a variation; see :func:`sage_envs.relive.relive`."""
 
+    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
+        """Whether n <= N moments look fit for their laws (n,) bool: cheap, not certain."""
+
     def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> DreamScenes:
         """Break a law in each of n <= N moments; see :func:`sage_envs.dreams.dream`."""
 

@@ -24,7 +24,7 @@ def save_gallery(path: Path, dreams: Sequence[Explored]) -> None:
 
     columns = 2 if len(dreams) > 1 else 1
     rows = -(-len(dreams) // columns)
-    figure = Figure(figsize=(8.2 * columns, 2.75 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(7.6 * columns, 2.15 * rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("Each possible twin above the scene that breaks a law; coherence 0 = impossible, 1 = ordinary")
     boxes = figure.subfigures(rows, columns, squeeze=False).flatten()
@@ -32,8 +32,8 @@ def save_gallery(path: Path, dreams: Sequence[Explored]) -> None:
         total = len(dream.frames)
         first = max(0, dream.at - 2)
         looks = [round(first + i * (total - 1 - first) / (FRAMES - 1)) for i in range(FRAMES)]
-        box.suptitle(f"{dream.law} at look {dream.at}", fontsize=10)
-        axes = box.subplots(2, FRAMES)
+        box.suptitle(f"{dream.law} from look {dream.at} on", fontsize=9)
+        axes = box.subplots(2, FRAMES, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
         lines = (
             ("possible", dream.twin_coherence, dream.twin_frames),
             ("impossible", dream.coherence, dream.frames),
@@ -44,6 +44,7 @@ def save_gallery(path: Path, dreams: Sequence[Explored]) -> None:
                 axis.set_xticks([])
                 axis.set_yticks([])
                 after = name == "impossible" and look >= dream.at
+                axis.set_xlabel(str(look), fontsize=6, labelpad=1) if line is axes[1] else None
                 for side in axis.spines.values():
                     side.set_color("crimson" if after else "0.8")
                     side.set_linewidth(1.6 if after else 0.6)

@@ -36,10 +36,9 @@ def show_run(run: Run) -> None:
     from .report import Reporter
 
     state, summary = run.state, run.read_summary()
-    phase = state.get("phase")
-    print(f"run {run.path}")
-    print(f"phases {', '.join(state.get('phases', []))}: " + ("done" if phase == "done" else f"stopped in {phase}"))
-    if phase != "done":
+    done = state.get("done", False)
+    print(f"run {run.path}: {', '.join(state.get('phases', []))}, {'finished' if done else 'not finished'}")
+    if not done:
         print(f"resume with: sage-ext resume {run.path}")
     if summary:
         reporter = Reporter()

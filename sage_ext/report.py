@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +39,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("consolidations", "consolidations", ",d"),
     ("explorations", "explorations", ",d"),
     ("mean coherence", "mean_coherence", ".3f"),
-    ("mean coherence of the possible twins", "twin_coherence", ".3f"),
+    ("mean coherence of the possible twins", "mean_twin_coherence", ".3f"),
     ("loss", "loss", ".4f"),
     ("loss of a collapsed encoder", "collapsed_loss", ".4f"),
 )
@@ -73,15 +82,14 @@ def quiet(path: str | Path, enabled: bool = True) -> Iterator[None]:
 class Bar:
     """Progress of one phase; made by :meth:`Reporter.phase`."""
 
-    def __init__(self, reporter: Reporter, name: str, total: int, unit: str, done: int) -> None:
+    def __init__(self, reporter: Reporter, name: str, total: int | None, unit: str, done: int) -> None:
         self._reporter, self._name, self._unit = reporter, name, unit
         self.total, self.done = total, done
         self._first, self._start, self._line = done, time.monotonic(), time.monotonic()
         self._notes: dict[str, Any] = {}
         self._progress, self._task = reporter._progress, TaskID(-1)
         if self._progress is not None:
-            fields = {"unit": unit, "first": done, "notes": ""}
-            self._task = self._progress.add_task(name, total=total, completed=done, **fields)
+            self._task = self._progress.add_task(name, total=total, completed=done, unit=unit, first=done, notes="")
 
     @property
     def rate(self) -> float:
@@ -93,7 +101,7 @@ class Bar:
         self.done += count
         if self._progress is not None:
             self._progress.advance(self._task, count)
-        elif time.monotonic() - self._line >= LINE_EVERY_S:
+        elif time.monotonic() - self._line >= LINE_EVERY_S and self.done != self.total:
             self.print()
 
     def note(self, **values: Any) -> None:
@@ -105,10 +113,14 @@ class Bar:
     def print(self) -> None:
         """Say in a line how far it is."""
         self._line = time.monotonic()
-        rate = self.rate
-        left = f", {_clock((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
+        rate, spent = self.rate, _clock(self._line - self._start)
         notes = f"  {self._shown()}" if self._notes else ""
-        self._reporter.say(f"{self._name} {self.done}/{self.total} {self._unit}, {rate:.1f}/s{left}{notes}")
+        if self.total is None:
+            self._reporter.say(f"{self._name} {spent}{notes}")
+            return
+        left = self.total - self.done
+        when = f", {_clock(left / rate)} left" if rate > 0 and left > 0 else f", took {spent}" if left <= 0 else ""
+        self._reporter.say(f"{self._name} {self.done}/{self.total} {self._unit}, {rate:.1f}/s{when}{notes}")
 
     def _shown(self) -> str:
         return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in self._notes.items())
@@ -142,12 +154,12 @@ class Reporter:
         self._progress: Progress | None = None
 
     @contextmanager
-    def phase(self, name: str, total: int, unit: str = "steps", done: int = 0) -> Iterator[Bar]:
+    def phase(self, name: str, total: int | None, unit: str = "steps", done: int = 0) -> Iterator[Bar]:
         """Show the progress of a phase and count its seconds; phases may be nested.
 
         Args:
             name: Name of the phase.
-            total: How much there is to do.
+            total: How much there is to do; None where nobody knows, and nothing is counted.
             unit: Of what.
             done: How much an earlier process did.
         """
@@ -188,14 +200,15 @@ class Reporter:
         """Print the results in the seed's terms; what the summary lacks is left out.
 
         Args:
-            summary: The keys of :data:`ROWS`, ``seconds`` (phase -> seconds) and ``peak_gb``.
+            summary: The keys of :data:`ROWS`, and ``measured`` with ``seconds`` (phase -> seconds) and
+                ``peak_memory_gb``.
         """
         rows = [(label, format(summary[key], form)) for label, key, form in ROWS if summary.get(key) is not None]
-        seconds: Mapping[str, float] = summary.get("seconds") or {}
-        rows += [(f"seconds {phase}", f"{value:.1f}") for phase, value in seconds.items()]
-        if summary.get("peak_gb") is not None:
-            rows.append(("peak memory", f"{summary['peak_gb']:.2f} GB"))
-        table = Table(show_header=False, title=summary.get("title"), title_justify="left")
+        measured: Mapping[str, Any] = summary.get("measured") or {}
+        rows += [(f"seconds of {phase}", f"{value:.1f}") for phase, value in (measured.get("seconds") or {}).items()]
+        if measured.get("peak_memory_gb") is not None:
+            rows.append(("peak memory", f"{measured['peak_memory_gb']:.2f} GB"))
+        table = Table(show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
         for row in rows:
@@ -223,6 +236,7 @@ class Reporter:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _Rate(""),
+            TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[notes]}"),
             console=self.console,
@@ -237,6 +251,8 @@ class _Rate(TextColumn):
     """Units a second; what an earlier process did does not count."""
 
     def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text("")
         elapsed = task.finished_time if task.finished else task.elapsed
         rate = (task.completed - task.fields["first"]) / elapsed if elapsed else 0.0
         return Text(f"{rate:.1f} {task.fields['unit']}/s")

@@ -3,7 +3,7 @@
 Surprise is the error of predicting the context some steps ahead, as a negative log-likelihood,
 normalised group by group on undisturbed experience. A scene's surprise is the mean of its worst
 looks. Coherence is where that lies among undisturbed experience: the share of possible scenes
-that surprised as much or more (a conformal p-value, smoothed). It is near 0 for what never
+that surprised as much or more (a conformal p-value, smoothed by a kernel). It is near 0 for what never
 happened before and averages one half over what did.
 """
 
@@ -39,8 +39,10 @@ class Scale:
     def coherence(self, score: Tensor) -> Tensor:
         """Coherence of scenes with these surprises (n,) -> (n,), in 0..1."""
         n = len(self.scores)
-        at_least = n - torch.searchsorted(self.scores, score.contiguous(), right=False)
-        return (at_least + 1.0) / (n + 1.0)
+        # A Gaussian kernel over the ranks' steps (Silverman's width) orders scenes between two of them.
+        width = (1.06 * self.scores.std(correction=0) * n**-0.2).clamp(min=1e-6)
+        more = torch.special.ndtr((self.scores - score.unsqueeze(1)) / width).sum(1)
+        return (more + 0.5) / (n + 1.0)
 
 
 def _raw(mind: Mind, observation: Observation, actions: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
+from . import snapshot
 from .relive import relive
 from .senses.camera import camera_pose
 from .senses.spectrogram import log_mel
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from .sage_env import SageEnv
 
 LAWS = ("float", "vanish", "reversal")
-LIFT = 2.5
+LIFT = 6.0
 """Upward acceleration of a floating object [m/s^2]."""
 GONE = 30.0
 """How far below the floor a vanished object is put [m]."""
+LARGE = 0.06
+"""Radius over distance from which an object counts as seen: about 2 pixels of 64."""
 LIVELY = 0.4
 """Speed an object in view must have had for a reversal to be worth watching [m/s]."""
 
@@ -111,8 +114,38 @@ def dream(env: SageEnv, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> D
     return Dream(chosen, twin, valid, at, torch.where(reversal, -1, body))
 
 
+def foresee(env: SageEnv, rows: Tensor, laws: Sequence[str]) -> Tensor:
+    """Whether moments look fit for their laws, without stepping or rendering: cheap, not certain.
+
+    Args:
+        env: The environment; the first n worlds are left at the moments.
+        rows: Snapshots (n, S).
+        laws: One of :data:`LAWS` a world (n).
+
+    Returns:
+        (n,) bool.
+    """
+    n = len(rows)
+    snapshot.restore(env, rows, torch.arange(n, device=env.device))
+    _, _, _, in_picture = _project(env)
+    lively = env.loose.data.body_com_vel_w.torch[..., :3].norm(dim=-1) > LIVELY
+    reversal = torch.tensor([law == "reversal" for law in laws], device=env.device).unsqueeze(1)
+    return (in_picture & (lively | ~torch.nn.functional.pad(reversal, (0, 0, 0, env.num_envs - n)))).any(dim=1)[:n]
+
+
 def objects_in_view(env: SageEnv) -> Tensor:
-    """Whether the centre of each loose object is in the picture and not hidden (N, B) bool."""
+    """Whether the centre of each loose object is in the last picture, not hidden and not tiny (N, B) bool."""
+    row, column, ahead, in_picture = _project(env)
+    depth = env.scene["camera"].data.output["depth"].torch[..., 0]
+    height, width = depth.shape[1:]
+    world = torch.arange(len(depth), device=depth.device).unsqueeze(1)
+    seen = depth[world, row.long().clamp(0, height - 1), column.long().clamp(0, width - 1)]
+    radius = torch.tensor([t.radius for t in env.objects], device=depth.device)
+    return in_picture & ((seen - ahead).abs() < 1.5 * radius + 0.02)
+
+
+def _project(env: SageEnv) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Row, column and distance ahead of the objects' centres, and whether they are in the frame and large enough."""
     position, quat = env.camera_pose()
     centre = env.loose.data.body_link_pos_w.torch
     n, b = centre.shape[:2]
@@ -124,11 +157,8 @@ def objects_in_view(env: SageEnv) -> Tensor:
     column = matrix[:, 0, 2, None] - matrix[:, 0, 0, None] * offset[..., 1] / ahead
     row = matrix[:, 1, 2, None] - matrix[:, 1, 1, None] * offset[..., 2] / ahead
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (offset[..., 0] > 0.2)
-    depth = camera.data.output["depth"].torch[..., 0]
-    world = torch.arange(n, device=centre.device).unsqueeze(1)
-    seen = depth[world, row.long().clamp(0, height - 1), column.long().clamp(0, width - 1)]
     radius = torch.tensor([t.radius for t in env.objects], device=centre.device)
-    return inside & ((seen - offset[..., 0]).abs() < 1.5 * radius + 0.02)
+    return row, column, ahead, inside & (radius / ahead > LARGE)
 
 
 def _lift(env: SageEnv, ids: Tensor, body: Tensor, upward: float) -> None:

@@ -76,7 +76,12 @@ class OvPhysxEngine:
         return torch.tensor(self._manager.get_gravity(), device=self._extra.device)
 
     def write_gravity(self, gravity: Tensor) -> None:
+        from ovphysx.api import LogLevel, set_log_level
+
         self._extra = gravity - self._scene_gravity()
+        if not self._active and bool(self._extra.any()):
+            # The runtime warns on every force written to a link that another call is newer.
+            set_log_level(LogLevel.ERROR)
         self._active = bool(self._extra.any())
         self._force = (self._loose_mass.unsqueeze(-1) * self._extra.unsqueeze(1)).reshape(-1, 3).contiguous()
         self._wrench[..., :3] = self._link_mass.unsqueeze(-1) * self._extra.unsqueeze(1)
@@ -118,7 +123,7 @@ class NewtonEngine:
         model = NewtonManager.get_model()
         self._gravity = wp.to_torch(model.gravity)
         self._mu = {
-            name: wp.to_torch(asset._root_view.get_attribute("shape_material_mu", model)[:, 0])
+            name: wp.to_torch(asset._root_view.get_attribute("shape_material_mu", model))
             for name, asset in (("robot", robot), ("objects", loose))
         }
 

@@ -93,11 +93,9 @@ def _friction(material: str, movable: bool) -> list:
         ),
         PhysxMaterialCfg(friction_combine_mode="min", restitution_combine_mode="min" if movable else "max"),
     ]
-    newton = [
-        UsdPhysicsRigidBodyMaterialCfg(
-            static_friction=mu if movable else 0.0, dynamic_friction=mu if movable else 0.0, restitution=0.0
-        )
-    ]
+    # MuJoCo's contacts may turn into not-a-number without any friction.
+    least = mu if movable else 1e-4
+    newton = [UsdPhysicsRigidBodyMaterialCfg(static_friction=least, dynamic_friction=least, restitution=0.0)]
     return preset(default=physx, newton_mjwarp=newton)
 
 
@@ -159,7 +157,8 @@ def _goal() -> RigidObjectCfg:
         mass_props=sim_utils.MassCfg(mass=1.0),
     )
     state = RigidObjectCfg.InitialStateCfg(pos=(1.5, 0.0, GOAL_HEIGHT / 2))
-    return RigidObjectCfg(prim_path="{ENV_REGEX_NS}/goal", spawn=spawn, init_state=state)
+    # Newton finds the bodies of a collection by the start of their names, which must be the same.
+    return RigidObjectCfg(prim_path="{ENV_REGEX_NS}/obstacle_goal", spawn=spawn, init_state=state)
 
 
 @configclass

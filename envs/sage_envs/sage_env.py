@@ -12,7 +12,7 @@ from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
 from . import snapshot
-from .dreams import Dream, dream
+from .dreams import Dream, dream, foresee
 from .launch import prepare_process
 from .materials import MATERIALS
 from .observations import critic_space, pack_proprioception, policy_space
@@ -177,6 +177,10 @@ class SageEnv(DirectRLEnv):
     def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
         """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
         return dream(self, rows, actions, laws)
+
+    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
+        """Whether moments look fit for their laws (n,) bool; see :func:`sage_envs.dreams.foresee`."""
+        return foresee(self, rows, laws)
 
     def sense_state(self) -> dict[str, Tensor]:
         """What the senses carry from look to look, each (N, k)."""

@@ -97,5 +97,6 @@ def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     env.physics.set_gravity(part("gravity"), ids)
     env.physics.set_friction_scale(part("friction_scale")[:, 0], ids)
     env.last_action[ids] = part("last_action")
+    env.command(env.last_action)
     env.set_task_state(ids, {k[5:]: part(k) for k in where if k.startswith("task.")})
     env.set_sense_state(ids, {k[7:]: part(k) for k in where if k.startswith("senses.")})

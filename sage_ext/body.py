@@ -1,0 +1,44 @@
+"""The simulated body: where the mind's command line meets environments and tasks.
+
+The one module of ``sage_ext`` that calls ``sage_tasks``; it is loaded by the command that needs it.
+"""
+
+from __future__ import annotations
+
+from .config import Config
+from .environment import Environment, Policy
+
+
+class SimulatedBody:
+    """Environments of ``sage_tasks``; see :class:`sage_ext.cycle.Body`."""
+
+    def environment(self, config: Config) -> Environment:
+        """Start the simulator of a run.
+
+        Raises:
+            ValueError: Unknown task or engine.
+        """
+        from sage_tasks.make import make
+
+        task = config.task
+        env: Environment = make(
+            task.id,
+            num_envs=task.num_envs,
+            seed=config.seed,
+            physics=task.physics,
+            device=task.device,
+            resolution=task.resolution,
+            episode_length_s=task.episode_length_s,
+        )
+        return env
+
+    def policy(self, name: str, env: Environment, seed: int) -> Policy:
+        """A source of actions by its name.
+
+        Raises:
+            ValueError: The task has no such source.
+        """
+        from sage_tasks.policies import make_policy
+
+        policy: Policy = make_policy(name, env, seed)  # type: ignore[arg-type]
+        return policy

@@ -1,0 +1,211 @@
+"""Files, presets and overrides give one checked config; every mistake is named with its mend."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sage_ext.config import Config, keys, load_config
+from sage_ext.config_checks import RULES
+from sage_ext.config_hydra import groups, presets
+from sage_ext.errors import SageError
+from sage_ext.paths import config_dir
+
+
+def experiences(config: Config) -> int:
+    return config.wake.episodes * config.task.steps
+
+
+def test_demo_is_the_default_and_the_workload_of_the_seed():
+    config = load_config()
+    assert config == load_config(["preset=demo"])
+    assert (config.wake.episodes, config.task.steps, experiences(config)) == (6, 600, 3600)
+    assert (config.sleep.consolidations, config.dream.explorations) == (600, 10)
+    assert (config.sleep.lr, config.memory.capacity, config.cycles) == (1e-4, 100_000, 1)
+
+
+def test_debug_is_small():
+    config = load_config(["preset=debug"])
+    assert (config.task.num_envs, config.wake.episodes, config.task.steps) == (2, 2, 90)
+    assert (config.sleep.consolidations, config.sleep.batch, config.sleep.round) == (24, 4, 12)
+    assert (config.dream.explorations, config.dream.calibration) == (2, 8)
+
+
+def test_gpu_is_large_and_its_memory_holds_an_episode_of_all_worlds():
+    config = load_config(["preset=gpu"])
+    assert (config.task.num_envs, config.wake.episodes, config.task.resolution) == (256, 256, 128)
+    assert (config.sleep.consolidations, config.sleep.batch, config.sleep.round) == (20_000, 128, 2560)
+    assert (config.dream.explorations, config.dream.calibration, config.task.device) == (200, 1000, "cuda:0")
+    assert config.memory.capacity >= 256 * 600
+
+
+def test_presets_stack_and_the_last_wins():
+    both = load_config(["preset=[gpu,debug]"])
+    assert (both.task.num_envs, both.sleep.batch) == (2, 4)
+    assert (both.task.resolution, both.memory.capacity) == (128, 160_000)
+    assert load_config(["preset=[debug,gpu]"]).task.num_envs == 256
+
+
+@pytest.mark.parametrize("tokens", [["task.num_envs=3", "preset=debug"], ["preset=debug", "task.num_envs=3"]])
+def test_an_override_wins_over_presets_wherever_it_stands(tokens):
+    config = load_config(tokens)
+    assert (config.task.num_envs, config.wake.episodes) == (3, 2)
+    assert load_config(tokens, base=load_config()).task.num_envs == 3
+
+
+def test_a_base_keeps_what_is_not_overridden():
+    base = load_config(["preset=debug", "seed=5"])
+    changed = load_config(
+        ["sleep.variations.physical.gravity_scale=[0.5,2]", "sleep.variations.spatial={yaw_deg: 5}"], base
+    )
+    assert changed.sleep.variations.spatial == dataclasses.replace(base.sleep.variations.spatial, yaw_deg=5.0)
+    assert changed.sleep.variations.physical.gravity_scale == (0.5, 2.0)
+    assert dataclasses.replace(changed, sleep=base.sleep) == base
+    assert load_config(["preset=demo"], base).sleep.batch == 12
+
+
+def test_values_have_their_types():
+    config = load_config(["memory.capacity=1e6", "sleep.lr=1", "name=2024", "task.device=null", "dream.laws=[float]"])
+    assert (config.memory.capacity, type(config.memory.capacity)) == (1_000_000, int)
+    assert type(config.sleep.lr) is float
+    assert (config.name, config.task.device, config.dream.laws) == ("2024", None, ("float",))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.seed = 1  # type: ignore[misc]
+
+
+def test_every_key_has_a_rule_a_default_and_nothing_else_does():
+    assert set(RULES) == set(keys()) == set(load_config().flat())
+    for cls in (Config, *(f.type for f in dataclasses.fields(Config))):
+        if dataclasses.is_dataclass(cls):
+            assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(cls))
+
+
+def test_weights_are_those_of_the_objective():
+    from sage_ext.learning.objective import Weights
+
+    weights = load_config().sleep.weights
+    assert {f.name for f in dataclasses.fields(weights)} == {f.name for f in dataclasses.fields(Weights)} - {"drop"}
+    assert Weights(**dataclasses.asdict(weights), drop=load_config().sleep.sense_dropout) == Weights()
+
+
+def test_each_preset_says_what_it_is():
+    assert set(presets()) == set(groups()["preset"]) == {"debug", "demo", "gpu"}
+    assert all(presets().values())
+
+
+def test_loading_leaves_no_trace(tmp_path, monkeypatch):
+    import logging
+
+    from hydra.core.global_hydra import GlobalHydra
+
+    monkeypatch.chdir(tmp_path)
+    handlers = list(logging.getLogger().handlers)
+    load_config(["preset=debug"])
+    assert not list(tmp_path.iterdir())
+    assert logging.getLogger().handlers == handlers
+    assert not GlobalHydra.instance().is_initialized()
+
+
+BAD = {
+    "foo": "override=foo: .*key=value",
+    "debug": "override=debug: .*write preset=debug",
+    "=3": "override==3: .*key=value",
+    "tsak.num_envs=3": "tsak.num_envs=3: unknown key; use task.num_envs",
+    "num_envs=3": "num_envs=3: unknown key; use task.num_envs",
+    "presets=debug": "presets=debug: unknown key; use preset=debug",
+    "qqqq=1": "qqqq=1: unknown key; use a key that sage-ext info lists",
+    "+seed=1": r"\+seed=1: .*; write seed=1",
+    "~seed=1": "~seed=1: .*; write seed=1",
+    "seed=1,2": "seed=1,2: gives several values",
+    "runs={a": "runs={a: cannot be read",
+    "preset=gpuu": "preset=gpuu: is none of the presets debug, demo, gpu; use preset=gpu",
+    "preset=[demo,debgu]": "preset=debgu: is none of .*; use preset=debug",
+    "preset=null": "preset=null: is none of the presets",
+    "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices navigation; use task=navigation",
+    "task.id=Sage-Navigaton": "task.id=Sage-Navigaton: must be one of .*; use Sage-Navigation",
+    "task.physics=ovphysics": "task.physics=ovphysics: .*; use ovphysx",
+    "task.device=gpu": "task.device=gpu: must be null, cpu or cuda:N",
+    "task.episode_length_s=3.01": "task.episode_length_s=3.01: must be a whole number of steps.*; set 3$",
+    "task.num_envs=0": r"task.num_envs=0: must be 1\.\.65536; set 1$",
+    "task.num_envs=two": "task.num_envs=two: must be a whole number",
+    "task.num_envs=true": "task.num_envs=true: must be a whole number",
+    "seed=1.5": "seed=1.5: must be a whole number",
+    "seed=-1": r"seed=-1: must be 0\.\.4294967295; set 0$",
+    "sleep.lr=nan": "sleep.lr=nan: .*finite",
+    "sleep.lr=0": "sleep.lr=0.0: must be above 0",
+    "sleep.variations.physical.gravity_scale=[-0.8,1.2]": r"gravity_scale=\[-0.8,1.2\]: must be above 0",
+    "sleep.variations.physical.friction_scale=[1.2,0.8]": r"friction_scale=\[1.2,0.8\]: .*; set \[0.8,1.2\]",
+    "sleep.variations.physical.gravity_scale=0.8": "gravity_scale=0.8: must be a list of 2",
+    "sleep.variations.physical=3": "physical=3: must be a block",
+    "sleep.variations.spatial.share=1": r"share=1.75: must sum to 1",
+    "sleep.weights={predicton:1}": "sleep.weights.predicton=1: unknown key; use sleep.weights.prediction",
+    "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=12; set 24",
+    "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 299",
+    "dream.looks=600": "dream.looks=600: does not fit .*; set at most 599",
+    "dream.before=24": "dream.before=24: must be below dream.looks=24; set at most 23",
+    "dream.laws=[flaot]": r"dream.laws=\[flaot\]: .*; use float",
+    "dream.laws=[]": r"dream.laws=\[\]: must have an entry",
+    "memory.capacity=3599": "memory.capacity=3599: is smaller than an episode of 600 steps in each of 6.*least 3600",
+    "wake.policy=expret": "wake.policy=expret: .*; use expert",
+    "name=a/b": "name=a/b: must be null or",
+    "wake.policy=${oc.env:SAGE_NOPE}": "cannot be composed .*SAGE_NOPE",
+}
+
+
+@pytest.mark.parametrize("token", BAD)
+def test_a_mistake_is_one_line_with_its_mend(token):
+    with pytest.raises(SageError, match=BAD[token]) as caught:
+        load_config([token])
+    assert "\n" not in str(caught.value)
+
+
+def test_limits_themselves_are_allowed():
+    load_config(["memory.capacity=3600", "dream.before=23", "dream.looks=24", "sleep.steps=299", "task.num_envs=1"])
+
+
+def test_tasks_are_not_asked_for_where_there_are_none(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "sage_tasks", None)
+    assert load_config(["task.id=Elsewhere"]).task.id == "Elsewhere"
+
+
+def test_yaml_round_trip(tmp_path):
+    config = load_config(["preset=debug", "sleep.lr=1e-5", "name=2024", "seed=4294967295", "runs='a b: c'"])
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert Config.from_yaml(path) == config
+    assert set(yaml.safe_load(config.to_yaml())) == {f.name for f in dataclasses.fields(Config)}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "no YAML"),
+        ("- 1", "holds no keys"),
+        ("", "holds no keys"),
+        ("seed: 0", "cycles=: is missing"),
+        ("!!python/object/apply:os.system [true]", "no YAML"),
+        (None, "sleep.batch=0: must be 2"),
+    ],
+)
+def test_a_corrupt_file_is_named(tmp_path, text, problem):
+    path = tmp_path / "config.yaml"
+    path.write_text(load_config().to_yaml().replace("batch: 12", "batch: 0") if text is None else text)
+    with pytest.raises(SageError, match=problem) as caught:
+        Config.from_yaml(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SageError, match="cannot be read"):
+        Config.from_yaml(tmp_path / "none.yaml")
+
+
+def test_the_files_hold_only_known_keys():
+    """A key in a file that no dataclass knows would fail each load, a preset's only where it is used."""
+    for file in Path(config_dir()).rglob("preset/*.yaml"):
+        load_config([f"preset={file.stem}"])

@@ -1,0 +1,143 @@
+"""Worlds in a state that is known: what the simulator tests arrange before they measure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sage_envs.sage_env import SageEnv
+
+MAKE = {"task": "Sage-Navigation", "seed": 0, "device": "cpu"}
+
+
+class Stage:
+    """A snapshot to be edited by name and then put in force.
+
+    It begins calm: the rover at the origin, facing +x; the loose objects at rest along the wall at
+    y = -1.6 and the obstacles along the wall at y = 1.6, where the rover does not see them; nothing
+    moves or sounds, and gravity and friction are as the task has them.
+    """
+
+    def __init__(self, env: SageEnv) -> None:
+        from sage_envs.room import OBJECTS, OBSTACLES
+        from sage_envs.snapshot import layout
+
+        self.env, self.where = env, layout(env)
+        env.reset(seed=0)
+        self.rows = env.snapshot()
+        self._silence = self.rows[:, self.where["senses.audio"]].clone()
+        for name in ("robot.velocity", "robot.joint_position", "robot.joint_velocity", "objects.velocity"):
+            self.set(name, 0.0)
+        for name in ("last_action", "senses.force", "senses.velocity", "senses.joint_speed"):
+            self.set(name, 0.0)
+        self.robot((0.0, 0.0, 0.0))
+        for i, thing in enumerate(OBJECTS):
+            self.object(i, (0.5 * i - 1.6, -1.6, thing.height / 2))
+        for i in range(len(OBSTACLES)):
+            self.obstacle(i, (0.7 * i - 1.5, 1.6))
+        self.set("task.goal", torch.tensor([-1.8, 0.0]))
+
+    def set(self, name: str, value: Tensor | float) -> None:
+        """Set a part of the snapshot, alike or row by row."""
+        self.rows[:, self.where[name]] = value
+
+    def _put(self, name: str, index: int, width: int, values: Sequence[float]) -> None:
+        start = self.where[name].start + width * index
+        self.rows[:, start : start + len(values)] = torch.tensor(values)
+
+    def robot(self, position: Sequence[float], yaw: float = 0.0, velocity: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
+        turn = (0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2))
+        self._put("robot.pose", 0, 7, (*position, *turn))
+        self._put("robot.velocity", 0, 6, velocity)
+        # The last body whose velocity the senses remember is the rover's skin.
+        bodies = (self.where["senses.velocity"].stop - self.where["senses.velocity"].start) // 6
+        self._put("senses.velocity", bodies - 1, 6, velocity)
+
+    def object(self, index: int, position: Sequence[float], velocity: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
+        self._put("objects.pose", index, 7, (*position, 0.0, 0.0, 0.0, 1.0))
+        self._put("objects.velocity", index, 6, velocity)
+        self._put("senses.velocity", index, 6, velocity)
+        self._put("senses.force", index, 1, (0.0,))
+
+    def obstacle(self, index: int, place: Sequence[float]) -> None:
+        self._put("task.obstacles", index, 7, (*place, 0.3, 0.0, 0.0, 0.0, 1.0))
+
+    def begin(self) -> None:
+        """Put it in force in all worlds."""
+        self.env.restore(self.rows)
+
+    def settle(self) -> None:
+        """Let everything come to rest in silence; where it rests then is the stage from here on."""
+        self.begin()
+        self.env.advance(60)
+        self.env.observe()
+        self.rows = self.env.snapshot()
+        self.set("senses.audio", self._silence)
+
+
+def object_positions(env: SageEnv) -> Tensor:
+    """Positions of the loose objects in their worlds' frames (N, B, 3) [m]."""
+    return env._critic()["object_pose"][..., :3]
+
+
+def object_velocities(env: SageEnv) -> Tensor:
+    """Velocities of the loose objects (N, B, 3) [m/s]."""
+    return env._critic()["object_velocity"][..., :3]
+
+
+def slide(stage: Stage, scale: Tensor, ticks: int = 24) -> tuple[Tensor, Tensor]:
+    """Let boxes and the cylinder slide over the floor.
+
+    Args:
+        stage: The stage to do it on.
+        scale: Scale of friction in each world (N,).
+        ticks: Physics steps over which the deceleration is taken.
+
+    Returns:
+        Decelerations and those that mu * g gives, each (N, 3) [m/s^2].
+    """
+    from sage_envs.room import OBJECTS
+
+    sliders = [i for i, thing in enumerate(OBJECTS) if thing.kind != "ball"]
+    for i in sliders:
+        stage.object(i, (-1.2, 0.8 * i - 1.5, OBJECTS[i].height / 2), (1.5, 0.0, 0.0))
+    for i, thing in enumerate(OBJECTS):
+        if thing.kind == "ball":
+            stage.object(i, (1.6, -1.6 + 0.6 * i, thing.height / 2))
+    stage.robot((1.5, -0.3, 0.0))
+    stage.set("friction_scale", scale.unsqueeze(1))
+    stage.begin()
+    env = stage.env
+    env.advance(6)
+    before = object_velocities(env)[:, sliders, 0]
+    env.advance(ticks)
+    measured = (before - object_velocities(env)[:, sliders, 0]) / (ticks * env.physics_dt)
+    return measured, env.physics.friction["objects"][:, sliders] * 9.81
+
+
+def fall(stage: Stage, gravity: Tensor, ticks: int = 60) -> tuple[Tensor, Tensor]:
+    """Let all objects fall from rest.
+
+    Args:
+        stage: The stage to do it on.
+        gravity: Vertical gravity of each world (N,) [m/s^2].
+        ticks: Physics steps.
+
+    Returns:
+        Drop over that of theory, and velocity over that of theory, each (N, B).
+    """
+    from sage_envs.room import OBJECTS
+
+    for i in range(len(OBJECTS)):
+        stage.object(i, (0.6 * i - 1.2, -1.2, 4.0))
+    stage.set("gravity", torch.nn.functional.pad(gravity.unsqueeze(1), (2, 0)))
+    stage.begin()
+    stage.env.advance(ticks)
+    t = ticks * stage.env.physics_dt
+    drop = object_positions(stage.env)[..., 2] - 4.0
+    return drop / (0.5 * gravity.unsqueeze(1) * t * t), object_velocities(stage.env)[..., 2] / (gravity.unsqueeze(1) * t)
