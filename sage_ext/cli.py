@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import torch
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -172,13 +171,17 @@ def _resume(tokens: list[str], verbose: bool) -> int:
 def _info(tokens: list[str], verbose: bool) -> int:
     from . import info
 
-    if any("=" not in token for token in tokens):
-        run, overrides = _open(tokens, "info", lock=False)
-        if overrides:
-            raise SageError("override", overrides[0], "a run has its own config", "leave it out")
-        info.show_run(run)
-    else:
-        info.show_all(tokens)
+    try:
+        if any("=" not in token for token in tokens):
+            run, overrides = _open(tokens, "info", lock=False)
+            if overrides:
+                raise SageError("override", overrides[0], "a run has its own config", "leave it out")
+            info.show_run(run)
+        else:
+            info.show_all(tokens)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
 
 

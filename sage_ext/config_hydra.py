@@ -109,12 +109,9 @@ def _chosen(override: Override) -> Iterator[tuple[str, str]]:
 
 
 def _compose(tokens: tuple[str, ...]) -> Any:
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(config_dir=str(config_dir()), version_base=None):
-            return compose("config", overrides=list(tokens))
-    finally:
-        GlobalHydra.instance().clear()
+    GlobalHydra.instance().clear()  # Isaac Lab leaves one behind
+    with initialize_config_dir(config_dir=str(config_dir()), version_base=None):
+        return compose("config", overrides=list(tokens))
 
 
 def _change(base: Mapping[str, Any], overrides: list[Override]) -> Any:

@@ -11,7 +11,9 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +21,6 @@ import torch
 from .config import Config
 from .dream import explore
 from .environment import Environment, Policy, derived_seed
-from .errors import Interrupted
 from .gallery import save_gallery
 from .interrupt import StopRequest
 from .memory import Memory
@@ -27,7 +28,7 @@ from .mind import Mind
 from .observation import ObservationSpec
 from .report import Reporter
 from .runs import Run
-from .sleep import consolidate, relive_moments
+from .sleep import Moments, consolidate, relive_moments
 from .wake import open_memory, wake
 
 PHASES = ("wake", "sleep", "dream")
@@ -74,6 +75,50 @@ def run_phases(
         return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
     finally:
         env.close()
+
+
+@contextmanager
+def _one_core_less() -> Iterator[None]:
+    """Leave a core to the simulator while both it and the learning run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Ahead:
+    """Re-lives the next round of moments in a thread of its own while the present one is learned from.
+
+    A round depends on memory and its own seed only, so the overlap changes no result.
+    """
+
+    def __init__(self, cycle: _Cycle) -> None:
+        self._cycle = cycle
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="relive")
+        self._next: Future[Moments] | None = None
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def take(self, cycle: int, number: int, slept: int) -> Moments:
+        """Moments of a round; the next begins to be re-lived."""
+        moments = (self._next or self._begin(cycle, number, slept)).result()
+        self._next = None
+        if slept + len(moments) < self._cycle.config.sleep.consolidations:
+            self._next = self._begin(cycle, number + 1, slept + len(moments))
+        return moments
+
+    def _begin(self, cycle: int, number: int, slept: int) -> Future[Moments]:
+        run, config = self._cycle, self._cycle.config.sleep
+        count = min(config.round, config.consolidations - slept)
+        generator = torch.Generator().manual_seed(derived_seed(run.config.seed, "relive", cycle, number))
+        first = number * -(-config.round // run.env.num_envs)
+        return self._thread.submit(relive_moments, run.env, run.memory, config, count, first, generator)
 
 
 class _Cycle:
@@ -133,8 +178,8 @@ class _Cycle:
             bar.advance(steps)
             self.stop.check()
 
-        def on_wave(done: int) -> None:
-            self._remember(wake={**begun, "done": done, "head": self.memory.head})
+        def on_wave(done: int, successes: float) -> None:
+            self._remember(wake={**begun, "done": done, "head": self.memory.head, "successes": successes})
 
         with self.reporter.phase("wake", total=total, unit="steps") as bar:
             lived = wake(
@@ -147,6 +192,7 @@ class _Cycle:
                 begun["done"],
                 on_step,
                 on_wave,
+                successes=begun["successes"],
             )
         self.reporter.scalar("wake/success_rate", lived["success_rate"], cycle)
         results = self.state["results"]
@@ -161,37 +207,26 @@ class _Cycle:
         if learned.get("cycle") != cycle:
             learned |= {"cycle": cycle, "slept": 0, "round": 0}
         saved = time.monotonic()
-        with self.reporter.phase("sleep", total=config.consolidations - learned["slept"], unit="moments") as bar:
+        total = config.consolidations - learned["slept"]
+        with self.reporter.phase("sleep", total=total, unit="moments") as bar, _one_core_less(), _Ahead(self) as ahead:
+
+            def on_update(taken: int, losses: dict[str, float]) -> None:
+                bar.advance(taken)
+                bar.note(loss=losses["loss"])
+                for name, value in losses.items():
+                    self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
+
             while learned["slept"] < config.consolidations:
-                count = min(config.round, config.consolidations - learned["slept"])
-                seed = derived_seed(self.config.seed, "sleep", cycle, learned["round"])
+                moments = ahead.take(cycle, learned["round"], learned["slept"])
+                seed = derived_seed(self.config.seed, "learn", cycle, learned["round"])
                 generator = torch.Generator().manual_seed(seed)
-                calls = -(-config.round // self.env.num_envs)
-                first = learned["rounds"] * calls
-                bar.note(doing="re-living")
-                moments = relive_moments(self.env, self.memory, config, count, first, generator)
-
-                def on_update(taken: int, losses: dict[str, float]) -> None:
-                    bar.advance(taken)
-                    bar.note(doing="learning", loss=losses["loss"])
-                    for name, value in losses.items():
-                        self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
-
                 losses = consolidate(self.mind, moments, config.batch, generator, on_update)
-                learned |= {
-                    "slept": learned["slept"] + count,
-                    "round": learned["round"] + 1,
-                    "rounds": learned["rounds"] + 1,
-                    "losses": losses,
-                }
-                try:
-                    self.stop.check()
-                except Interrupted:
-                    self.mind.save(self.run.checkpoint)
-                    raise
-                if time.monotonic() - saved > SAVE_EVERY_S:
+                learned |= {"slept": learned["slept"] + len(moments), "round": learned["round"] + 1, "losses": losses}
+                stopping = self.stop.requested
+                if stopping or time.monotonic() - saved > SAVE_EVERY_S:
                     self.mind.save(self.run.checkpoint)
                     saved = time.monotonic()
+                self.stop.check()
             bar.note(doing="saving")
             self.mind.save(self.run.checkpoint)
         losses = learned["losses"]

@@ -36,7 +36,7 @@ class Mind:
         self.optimizer = torch.optim.AdamW(
             objective.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
-        self.learned: dict[str, Any] = {"consolidations": 0, "updates": 0, "rounds": 0, "calibrated": False}
+        self.learned: dict[str, Any] = {"consolidations": 0, "updates": 0, "calibrated": False}
 
     @classmethod
     def create(cls, spec: ObservationSpec, action_dim: int, config: SleepConfig, seed: int, device: str) -> Mind:

@@ -70,8 +70,9 @@ def wake(
     seed: int,
     done: int = 0,
     on_step: Callable[[int, dict[str, Any]], None] | None = None,
-    on_wave: Callable[[int], None] | None = None,
+    on_wave: Callable[[int, float], None] | None = None,
     check: Callable[[], None] | None = None,
+    successes: float = 0.0,
 ) -> dict[str, float]:
     """Collect episodes, a wave of all worlds after the other.
 
@@ -87,14 +88,15 @@ def wake(
         seed: Seed of this wake.
         done: Episodes completed by an earlier, interrupted call.
         on_step: Called with the number of new steps and the environment's extras.
-        on_wave: Called with the number of episodes completed after each wave.
+        on_wave: Called after each wave with the numbers of episodes completed and of successes among them.
         check: Called after each wave; raises to stop.
+        successes: Of the episodes ``done`` by an earlier call.
 
     Returns:
         ``episodes``, ``experiences`` (steps) and ``success_rate``.
     """
     n = env.num_envs
-    steps, successes, ended = 0, 0.0, 0
+    steps, ended = 0, 0
     no_rows = torch.zeros_like(env.snapshot())
     while done + ended < episodes:
         wave = (done + ended) // n
@@ -124,8 +126,8 @@ def wake(
         successes += float(reached.sum())
         memory.abandon()
         if on_wave is not None:
-            on_wave(done + ended)
+            on_wave(done + ended, successes)
         if check is not None:
             check()
     memory.flush()
-    return {"episodes": done + ended, "experiences": steps, "success_rate": successes / max(ended, 1)}
+    return {"episodes": done + ended, "experiences": steps, "success_rate": successes / max(done + ended, 1)}

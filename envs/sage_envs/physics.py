@@ -37,8 +37,8 @@ class Engine(Protocol):
     def before_step(self) -> None:
         """Called once before every physics step."""
 
-    def write_friction(self, coefficients: dict[str, Tensor]) -> None:
-        """Write shape coefficients, asset name -> (N, shapes)."""
+    def write_friction(self, scale: Tensor) -> None:
+        """Scale the nominal friction of every moving body of each world (N,)."""
 
     def read_friction(self) -> dict[str, Tensor]:
         """Shape coefficients in force, asset name -> (N, shapes)."""
@@ -56,7 +56,10 @@ class OvPhysxEngine:
 
         self._manager, self._num_envs = OvPhysxManager, scene.num_envs
         physx = OvPhysxManager.get_physx_instance()
-        self._robot, self._wrench_type = robot, tt.LINK_WRENCH
+        self._robot = robot
+        # As rigid bodies: the same write through the articulation makes the runtime warn each time.
+        links = [f"{env}/robot/{name}" for env in scene.env_prim_paths for name in robot.body_names]
+        self._links = physx.create_tensor_binding(prim_paths=links, tensor_type=tt.TensorType.RIGID_BODY_WRENCH)
         loose_paths = [f"{env}/{name}" for env in scene.env_prim_paths for name in loose.body_names]
         force, material = tt.TensorType.RIGID_BODY_FORCE, tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
         self._bodies = physx.create_tensor_binding(prim_paths=loose_paths, tensor_type=force)
@@ -71,17 +74,19 @@ class OvPhysxEngine:
             "objects": (OvPhysxView(physx, prim_paths=loose_paths, device=str(scene.device)), material),
             "robot": (robot.root_view, tt.TensorType.ARTICULATION_SHAPE_FRICTION_AND_RESTITUTION),
         }
+        self._nominal = {
+            name: wp.to_torch(view.get_attribute(kind)).reshape(scene.num_envs, -1, 3).clone()
+            for name, (view, kind) in self._materials.items()
+        }
+        # A write gives bodies materials of their own, whose contacts with each other combine by the
+        # average. Done once at once, so that a world is the same before and after its first change.
+        self.write_friction(torch.ones(scene.num_envs))
 
     def _scene_gravity(self) -> Tensor:
         return torch.tensor(self._manager.get_gravity(), device=self._extra.device)
 
     def write_gravity(self, gravity: Tensor) -> None:
-        from ovphysx.api import LogLevel, set_log_level
-
         self._extra = gravity - self._scene_gravity()
-        if not self._active and bool(self._extra.any()):
-            # The runtime warns on every force written to a link that another call is newer.
-            set_log_level(LogLevel.ERROR)
         self._active = bool(self._extra.any())
         self._force = (self._loose_mass.unsqueeze(-1) * self._extra.unsqueeze(1)).reshape(-1, 3).contiguous()
         self._wrench[..., :3] = self._link_mass.unsqueeze(-1) * self._extra.unsqueeze(1)
@@ -93,14 +98,14 @@ class OvPhysxEngine:
         if self._active:
             self._bodies.write(wp.from_torch(self._force))
             self._wrench[..., 6:] = self._robot.data.body_com_pos_w.torch
-            self._robot.root_view.set_attribute(self._wrench_type, wp.from_torch(self._wrench))
+            self._links.write(wp.from_torch(self._wrench.view(-1, 9)))
 
-    def write_friction(self, coefficients: dict[str, Tensor]) -> None:
-        for name, value in coefficients.items():
-            view, kind = self._materials[name]
+    def write_friction(self, scale: Tensor) -> None:
+        for name, (view, kind) in self._materials.items():
             materials = view.get_attribute(kind)
             rows = wp.to_torch(materials).view(self._num_envs, -1, 3)
-            rows[..., :2] = value.to(rows.device).unsqueeze(-1)
+            # Static and dynamic friction; the third is restitution.
+            rows[..., :2] = self._nominal[name][..., :2] * scale.to(rows.device).view(-1, 1, 1)
             view.set_attribute(kind, materials)
 
     def read_friction(self) -> dict[str, Tensor]:
@@ -126,6 +131,7 @@ class NewtonEngine:
             name: wp.to_torch(asset._root_view.get_attribute("shape_material_mu", model))
             for name, asset in (("robot", robot), ("objects", loose))
         }
+        self._nominal = {name: mu.clone() for name, mu in self._mu.items()}
 
     def write_gravity(self, gravity: Tensor) -> None:
         self._gravity[: self._num_envs] = gravity
@@ -137,9 +143,9 @@ class NewtonEngine:
     def before_step(self) -> None:
         return
 
-    def write_friction(self, coefficients: dict[str, Tensor]) -> None:
-        for name, value in coefficients.items():
-            self._mu[name].copy_(value.reshape(self._mu[name].shape))
+    def write_friction(self, scale: Tensor) -> None:
+        for name, mu in self._mu.items():
+            mu.copy_(self._nominal[name] * scale.to(mu.device).view(-1, 1, 1))
         self._manager.add_model_change(self._flags.SHAPE_PROPERTIES)
 
     def read_friction(self) -> dict[str, Tensor]:
@@ -158,8 +164,7 @@ class PhysicsControl:
     def __init__(self, engine: Engine, num_envs: int, device: str) -> None:
         self.engine, self._num_envs, self._device = engine, num_envs, device
         self._nominal_gravity = engine.read_gravity().clone()
-        self._nominal_friction = engine.read_friction()
-        self._friction = self._nominal_friction
+        self._friction = engine.read_friction()
         self._scale = torch.ones(num_envs, device=device)
 
     @property
@@ -221,9 +226,7 @@ class PhysicsControl:
         if bool((self._scale[ids] == value).all()):
             return
         self._scale[ids] = value
-        self.engine.write_friction(
-            {k: v * self._scale.to(v.device).unsqueeze(-1) for k, v in self._nominal_friction.items()}
-        )
+        self.engine.write_friction(self._scale)
         self._friction = self.engine.read_friction()
 
     def reset(self, env_ids: Tensor | None = None) -> None:
@@ -242,9 +245,7 @@ class PhysicsControl:
         return torch.as_tensor(env_ids, device=self._device).long()
 
 
-def make_engine(
-    scene: InteractiveScene, manager: type, robot: Articulation, loose: RigidObjectCollection
-) -> Engine:
+def make_engine(scene: InteractiveScene, manager: type, robot: Articulation, loose: RigidObjectCollection) -> Engine:
     """Physics control of the engine that runs the scene.
 
     Args:

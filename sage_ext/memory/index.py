@@ -30,7 +30,7 @@ class Episode:
 
     @property
     def id(self) -> int:
-        """Its name for good: unique, never used again, growing with time. No two episodes share a start."""
+        """Its name: unique, growing with time, used again only after ``Memory.forget_since``."""
         return self.start
 
 

@@ -133,12 +133,17 @@ class Memory:
     def forget_since(self, position: int) -> None:
         """Forget every episode that began at ``position`` or later, and those that have not ended.
 
+        What is lived again after that is numbered as if they had never been.
+
         Args:
             position: A former :attr:`head`, for example from before an interrupted wake.
         """
         self._ongoing.abandon()
         self._index.forget_since(position)
         self._journal.compact(self._index.episodes, force=True)
+        # Only now that nobody vouches for the rows beyond.
+        last = max((e.start + (e.length - 1) * e.stride + 1 for e in self._index.episodes), default=0)
+        self._head.set(min(self.head, max(position, last)))
 
     def __len__(self) -> int:
         """Steps in complete episodes."""

@@ -97,7 +97,7 @@ class Rows:
         row = position % self._capacity
         for leaf, value in zip(self._schema.leaves, values, strict=True):
             size = leaf.row_bytes
-            data = memoryview(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+            data = memoryview(value.contiguous().as_strided((value.numel(),), (1,)).view(torch.uint8).numpy())
             cut = (self._capacity - row) * size
             with writing(self._folder, len(data)):
                 _write(self._files[leaf].fileno(), data[:cut], row * size)

@@ -105,6 +105,14 @@ def test_what_a_run_remembers_cannot_change(cycle, tmp_path, capfd, token):
     assert files(tmp_path) == before and len(cycle.calls) == 1
 
 
+def test_a_device_that_is_not_there_changes_nothing(cycle, tmp_path, capfd):
+    main(["wake", "preset=debug"])
+    before = files(tmp_path)
+    assert main(["sleep", "latest", "task.device=cuda:77"]) == 2
+    one_line(capfd, "task.device=cuda:77")
+    assert files(tmp_path) == before and len(cycle.calls) == 1
+
+
 def test_runs_says_where_latest_is(cycle, tmp_path):
     main(["wake", "preset=debug", f"runs={tmp_path}/other"])
     assert main(["sleep", "latest", f"runs={tmp_path}/other"]) == 0
@@ -286,6 +294,13 @@ def test_info_lists_what_there_is(capfd, tmp_path, monkeypatch):
     rows = [line.split() for line in out.splitlines()]
     assert ["seed", "42", "0..4294967295"] in rows and ["wake.episodes", "2", "1..1000000000"] in rows
     assert not list(tmp_path.iterdir())
+
+
+def test_info_may_be_cut_short(python):
+    process = python("-u", "-m", "sage_ext", "info")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0 and process.stderr.read() == ""
 
 
 def test_info_of_a_run(cycle, tmp_path, capfd):

@@ -158,7 +158,7 @@ def test_verbose_hides_nothing(tmp_path, capfd, text):
 def test_peak_memory_is_in_gigabytes(python):
     code = """
 from sage_ext.report import peak_gb
-before, block = peak_gb(), bytearray(500_000_000)
+before, block = peak_gb(), b"1" * 500_000_000
 print(before, peak_gb())
 """
     before, after = map(float, python("-c", code).communicate(timeout=60)[0].split())

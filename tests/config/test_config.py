@@ -109,6 +109,13 @@ def test_loading_leaves_no_trace(tmp_path, monkeypatch):
     assert not GlobalHydra.instance().is_initialized()
 
 
+def test_a_hydra_that_others_started_is_in_nobodys_way():
+    from hydra import initialize_config_dir
+
+    initialize_config_dir(config_dir=str(config_dir()), version_base=None)
+    assert load_config(["seed=4"]).seed == 4
+
+
 BAD = {
     "foo": "override=foo: .*key=value",
     "debug": "override=debug: .*write preset=debug",

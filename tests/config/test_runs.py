@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -38,8 +39,8 @@ def test_create_makes_a_folder_with_the_config(config):
 
 def test_runs_of_one_second_are_two_and_sort_by_age(config):
     made = []
-    for _ in range(4):
-        with Run.create(config) as run:
+    for name in "dcba":
+        with Run.create(dataclasses.replace(config, name=name)) as run:
             made.append(run.path)
     assert made == sorted(set(made))
     assert Run.open("latest", config.runs, lock=False).path == made[-1]
@@ -79,7 +80,7 @@ def test_a_corrupt_config_does_not_keep_the_lock(config):
         pass
     good = (run.path / "config.yaml").read_text()
     (run.path / "config.yaml").write_text("seed: [")
-    with pytest.raises(SageError, match="is corrupt"):
+    with pytest.raises(SageError, match="is corrupt") as _kept:  # and with it the frames that hold the file
         Run.open(run.path)
     (run.path / "config.yaml").write_text(good)
     Run.open(run.path).close()

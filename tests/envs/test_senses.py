@@ -45,13 +45,13 @@ def still(env: SageEnv, looks: int) -> dict[str, Tensor]:
     return observation["policy"]
 
 
-def busy(env: SageEnv, looks: int) -> dict[str, Tensor]:
+def busy(env: SageEnv, looks: int, slowest: float = -0.6) -> dict[str, Tensor]:
     """Drive about; each sense over time (looks, N, ...)."""
     generator = torch.Generator().manual_seed(1)
     seen = []
     for look in range(looks):
         if look % 10 == 0:
-            action = 1.6 * torch.rand(WORLDS, 2, generator=generator) - 0.6
+            action = slowest + (1.0 - slowest) * torch.rand(WORLDS, 2, generator=generator)
         observation, *_ = env.step(action)
         seen.append({k: v.clone() for k, v in observation["policy"].items()})
     return {k: torch.stack([s[k] for s in seen]) for k in seen[0]}
@@ -74,12 +74,14 @@ def test_shapes_and_types_are_those_of_the_contract_and_the_space(env: SageEnv) 
 
 
 def test_every_sense_changes_and_no_two_worlds_sense_the_same(env: SageEnv) -> None:
-    env.reset(seed=1)
-    for name, values in busy(env, 40).items():
+    stage = Stage(env)
+    for world in range(WORLDS):
+        stage.obstacle(1, (0.5 + 0.1 * world, 0.1 * world), world)
+    stage.begin()
+    for name, values in busy(env, 40, slowest=0.3).items():
         moved = (values[1:] != values[:-1]).flatten(2).any(dim=2).float().mean(dim=0)
         # Touch is rightly silent while nothing touches.
-        least = 0.9 if name != "tactile" else 0.0
-        assert (moved > least).any(), name
+        assert (moved > (0.2 if name == "tactile" else 0.9)).all(), (name, moved)
         assert all(not torch.equal(values[:, 0], values[:, world]) for world in range(1, WORLDS)), name
 
 
@@ -107,10 +109,14 @@ def test_the_same_moment_feels_the_same(env: SageEnv) -> None:
 def test_a_silent_world_at_rest_reads_the_floor(env: SageEnv) -> None:
     from sage_envs.senses.spectrogram import FLOOR_DB
 
-    Stage(env).begin()
-    policy = still(env, 12)
-    assert (policy["audio"] == FLOOR_DB).all()
-    assert (policy["tactile"] == 0.0).all()
+    stage = Stage(env)
+    stage.settle()
+    stage.begin()
+    still(env, 6)
+    for _ in range(6):
+        policy = still(env, 1)
+        assert (policy["audio"] == FLOOR_DB).all()
+        assert (policy["tactile"] == 0.0).all()
 
 
 def test_an_impact_is_heard_when_it_happens_and_not_before(env: SageEnv) -> None:
@@ -119,18 +125,20 @@ def test_an_impact_is_heard_when_it_happens_and_not_before(env: SageEnv) -> None
 
     height = 0.6
     stage = Stage(env)
+    stage.settle()
     stage.object(METAL_BALL, (0.3, 0.6, OBJECTS[METAL_BALL].height / 2 + height))
     stage.begin()
     loudness = torch.stack([still(env, 1)["audio"].amax(dim=1) for _ in range(16)])
     impact = int(math.sqrt(2 * height / 9.81) / env.step_dt)
-    assert (loudness[:impact] == FLOOR_DB).all()
-    assert (loudness[impact : impact + 2].amax(dim=0) > FLOOR_DB + 30.0).all()
+    assert (loudness[:impact] < FLOOR_DB + 10.0).all()
+    assert (loudness[impact : impact + 2].amax(dim=0) > FLOOR_DB + 60.0).all()
 
 
 def test_farther_is_quieter(env: SageEnv) -> None:
     loudness = []
     for x in (0.5, 1.5):
         stage = Stage(env)
+        stage.settle()
         stage.object(METAL_BALL, (x, 0.0, 0.5))
         stage.begin()
         loudness.append(torch.stack([still(env, 1)["audio"].amax(dim=1) for _ in range(12)]).amax(dim=0))
@@ -141,8 +149,9 @@ def test_farther_is_quieter(env: SageEnv) -> None:
 
 def test_motors_are_heard(env: SageEnv) -> None:
     stage = Stage(env)
+    stage.settle()
     stage.begin()
-    quiet = still(env, 2)["audio"].mean()
+    quiet = still(env, 6)["audio"].mean()
     for _ in range(6):
         observation, *_ = env.step(torch.full((WORLDS, 2), 0.4))
     assert observation["policy"]["audio"].mean() > quiet + 3.0
@@ -168,7 +177,7 @@ def test_touch_is_where_the_contact_is_and_as_strong(env: SageEnv, what: str, ya
     if what == "obstacle":
         force = contacts.normal_force_matrix_w_history.torch[:, :4, 0].sum(dim=2)
     else:
-        force = contacts.net_normal_forces_w_history.torch[:, :4] * torch.tensor([1.0, 1.0, 0.0])
+        force = contacts.net_normal_forces_w_history.torch[:, :4, 0] * torch.tensor([1.0, 1.0, 0.0])
     assert (total > 10.0).all()
     torch.testing.assert_close(total, force.norm(dim=-1).mean(dim=1), rtol=0.01, atol=0.0)
     facing = [15, 0, 1] if speed > 0 else [7, 8, 9]
@@ -210,17 +219,22 @@ def test_depth_is_the_geometry_of_the_room(env: SageEnv) -> None:
             continue
         torch.testing.assert_close(depth[row, 16:48], torch.full((32,), min(wall, floor)), rtol=0.01, atol=0.0)
         checked += 1
-    assert checked > 0.8 * SIZE
+    assert checked > 0.6 * SIZE
 
 
 def test_the_imu_at_rest_reads_the_gravity_in_force(env: SageEnv) -> None:
+    from isaaclab.utils.math import quat_apply_inverse
+
     gravity = torch.tensor([-9.81, -3.71, -15.0])
     stage = Stage(env)
     stage.set("gravity", torch.nn.functional.pad(gravity.unsqueeze(1), (2, 0)))
     stage.begin()
     imu = env.proprioceptive_layout["imu_acceleration"]
     reading = still(env, 12)["proprioceptive"][:, imu]
-    torch.testing.assert_close(reading, torch.nn.functional.pad(-gravity.unsqueeze(1), (2, 0)), rtol=0.01, atol=0.05)
+    # The rover rests on its front caster, nose down by half a degree.
+    expected = quat_apply_inverse(env._critic()["robot_pose"][:, 3:].contiguous(), -env.physics.gravity)
+    torch.testing.assert_close(reading, expected, rtol=0.005, atol=0.05)
+    assert env.physics.gravity[:, 2].tolist() == pytest.approx(gravity.tolist())
 
 
 def test_the_imu_feels_nothing_in_free_fall_and_turns_when_turning(env: SageEnv) -> None:

@@ -46,9 +46,9 @@ class Stage:
         """Set a part of the snapshot, alike or row by row."""
         self.rows[:, self.where[name]] = value
 
-    def _put(self, name: str, index: int, width: int, values: Sequence[float]) -> None:
+    def _put(self, name: str, index: int, width: int, values: Sequence[float], worlds: slice = slice(None)) -> None:
         start = self.where[name].start + width * index
-        self.rows[:, start : start + len(values)] = torch.tensor(values)
+        self.rows[worlds, start : start + len(values)] = torch.tensor(values)
 
     def robot(self, position: Sequence[float], yaw: float = 0.0, velocity: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
         turn = (0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2))
@@ -64,8 +64,9 @@ class Stage:
         self._put("senses.velocity", index, 6, velocity)
         self._put("senses.force", index, 1, (0.0,))
 
-    def obstacle(self, index: int, place: Sequence[float]) -> None:
-        self._put("task.obstacles", index, 7, (*place, 0.3, 0.0, 0.0, 0.0, 1.0))
+    def obstacle(self, index: int, place: Sequence[float], world: int | None = None) -> None:
+        worlds = slice(None) if world is None else slice(world, world + 1)
+        self._put("task.obstacles", index, 7, (*place, 0.3, 0.0, 0.0, 0.0, 1.0), worlds)
 
     def begin(self) -> None:
         """Put it in force in all worlds."""
@@ -140,4 +141,6 @@ def fall(stage: Stage, gravity: Tensor, ticks: int = 60) -> tuple[Tensor, Tensor
     stage.env.advance(ticks)
     t = ticks * stage.env.physics_dt
     drop = object_positions(stage.env)[..., 2] - 4.0
-    return drop / (0.5 * gravity.unsqueeze(1) * t * t), object_velocities(stage.env)[..., 2] / (gravity.unsqueeze(1) * t)
+    return drop / (0.5 * gravity.unsqueeze(1) * t * t), object_velocities(stage.env)[..., 2] / (
+        gravity.unsqueeze(1) * t
+    )

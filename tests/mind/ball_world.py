@@ -67,20 +67,17 @@ class BallWorld:
         steps: Of an episode.
         resolution: Rows and columns of the picture.
         goal: An episode ends in success where the robot comes further right [m].
-        audio: Width of that sense.
     """
 
     device = "cpu"
 
-    def __init__(
-        self, num_envs: int = 2, steps: int = 30, resolution: int = 64, goal: float = 2.0, audio: int = 1024
-    ) -> None:
+    def __init__(self, num_envs: int = 2, steps: int = 30, resolution: int = 64, goal: float = 2.0) -> None:
         self.num_envs, self.max_episode_length, self.resolution, self.goal = num_envs, steps, resolution, goal
         box, inf = gym.spaces.Box, np.inf
         senses = {
             "visual": box(0, 255, (resolution, resolution, 3), np.uint8),
             "depth": box(0.0, inf, (resolution, resolution, 1), np.float32),
-            "audio": box(-inf, inf, (audio,), np.float32),
+            "audio": box(-inf, inf, (1024,), np.float32),
             "tactile": box(0.0, inf, (128,), np.float32),
             "proprioceptive": box(-inf, inf, (64,), np.float32),
         }
@@ -89,14 +86,14 @@ class BallWorld:
             {"policy": gym.spaces.Dict(senses), "critic": gym.spaces.Dict(truth)}
         )
         self.single_action_space = box(-1.0, 1.0, (2,), np.float32)
-        self.frames = audio // 64
         n, side = num_envs, torch.linspace(-1.15, 1.15, resolution)
         self.grid = side.repeat(resolution), -side.repeat_interleave(resolution)
         self.generator = torch.Generator().manual_seed(0)
         self.state = {k: torch.zeros(n, w) for k, w in PARTS.items()}
         self.viewpoint = torch.zeros(n, 5)
         self.clock = torch.zeros(n, dtype=torch.long)
-        self.closed, self._loud, self._force = False, [torch.zeros(0)][:0], torch.zeros(n, DISCS, 2)
+        self._loud: list[Tensor] = []
+        self._force = torch.zeros(n, DISCS, 2)
         self._place(torch.ones(n, dtype=torch.bool))
 
     @property
@@ -122,7 +119,7 @@ class BallWorld:
         return self._observe(), x, success, truncated, {"success": success}
 
     def close(self) -> None:
-        self.closed = True
+        return
 
     def snapshot(self) -> Tensor:
         return torch.cat([self.state[k] for k in PARTS], 1)
@@ -242,7 +239,7 @@ class BallWorld:
         s, ticks = self.state, len(self._loud)
         n, speed, dt = self.num_envs, s["vel"][:, :2], max(ticks, 1) * DT
         loud = torch.stack(self._loud, 1) if ticks else torch.zeros(n, 1, DISCS)
-        frame = torch.arange(self.frames) * loud.shape[1] // self.frames
+        frame = torch.arange(16) * loud.shape[1] // 16
         x = loud[:, frame, :, None] * (5 * PITCH)
         x = x[:, :, 0] + x[:, :, 1] + x[:, :, 2]
         sound = -80 + 80 * x / (1 + x)
@@ -311,3 +308,7 @@ class BallBody:
 
     def policy(self, name: str, env: Any, seed: int) -> Push:
         return Push(env, seed, name == "expert")
+
+
+def sense_names(env: BallWorld) -> list[str]:
+    return list(env.single_observation_space["policy"])  # type: ignore[call-overload]

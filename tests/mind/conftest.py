@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from sage_ext import mind as mind_module
-from sage_ext.config import Config, load_config
+from sage_ext.config import Config, SleepConfig, load_config
 from sage_ext.context import encoder
 from sage_ext.environment import derived_seed
 from sage_ext.learning.predictor import ContextPredictor
@@ -53,10 +53,10 @@ def lived(path: Path, env: BallWorld, episodes: int, seed: int = 0, every: int =
     return memory
 
 
-def make_mind(env: BallWorld, config: Config, seed: int = 0) -> Mind:
+def make_mind(env: BallWorld, config: SleepConfig, seed: int = 0) -> Mind:
     """A mind that fits an environment."""
     spec = ObservationSpec.from_space(env.single_observation_space["policy"])
-    return Mind.create(spec, 2, config.sleep, seed, "cpu")
+    return Mind.create(spec, 2, config, seed, "cpu")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -70,6 +70,3 @@ def remembered(tmp_path_factory: pytest.TempPathFactory, small: None) -> Iterato
     env = BallWorld(6, 30)
     with lived(tmp_path_factory.mktemp("lived") / "memory", env, 24) as memory:
         yield env, memory
-
-
-Fresh = Callable[[], Mind]

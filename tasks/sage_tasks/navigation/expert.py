@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from sage_envs.room import OBJECTS, OBSTACLES, ROOM_HALF, Thing
 from torch import Tensor
+
+from sage_envs.room import OBJECTS, OBSTACLES, ROOM_HALF, Thing
 
 if TYPE_CHECKING:
     from .navigation_env import NavigationEnv

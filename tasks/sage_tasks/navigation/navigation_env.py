@@ -7,10 +7,11 @@ import math
 import torch
 from isaaclab.assets import RigidObjectCollection
 from isaaclab.utils.math import quat_apply, quat_apply_inverse
+from torch import Tensor
+
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF, Thing
 from sage_envs.sage_env import SageEnv
 from sage_envs.senses.touch import CylinderSkin
-from torch import Tensor
 
 from .navigation_env_cfg import NavigationEnvCfg
 from .placement import scatter
@@ -32,7 +33,8 @@ class NavigationEnv(SageEnv):
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:
-        self.fixtures: RigidObjectCollection = self.scene["fixtures"]
+        # What stands still need not be read back after each physics step.
+        self.fixtures: RigidObjectCollection = self.scene.rigid_object_collections.pop("fixtures")
         # Obstacles, then the goal, in their worlds' frames. Written together: a write of some
         # bodies of a collection writes the others' stale poses too.
         self._fixture_pose = torch.zeros(self.num_envs, len(OBSTACLES) + 1, 7, device=self.device)
@@ -118,7 +120,9 @@ class NavigationEnv(SageEnv):
 
     def _get_dones(self) -> tuple[Tensor, Tensor]:
         pose = self._pose()
-        up = quat_apply(pose[:, 3:].contiguous(), torch.tensor([0.0, 0.0, 1.0], device=self.device).expand(len(pose), 3))
+        up = quat_apply(
+            pose[:, 3:].contiguous(), torch.tensor([0.0, 0.0, 1.0], device=self.device).expand(len(pose), 3)
+        )
         lost = (pose[:, :2].abs() > ROOM_HALF + 0.2).any(dim=1) | ~torch.isfinite(pose).all(dim=1)
         terminated = lost | (up[:, 2] < 0.5)
         return terminated, self.episode_length_buf >= self.max_episode_length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gymnasium as gym
 from isaaclab.utils import configclass
+
 from sage_envs.room import RoomSceneCfg
 from sage_envs.sage_env_cfg import SageEnvCfg
 

@@ -1,0 +1,1 @@
+"""The tables: each is one command, ``python -m bench.NAME``; DESIGN.md names their rows."""
