@@ -121,7 +121,6 @@ class DreamConfig:
 
     explorations: int
     looks: int
-    before: int
     laws: tuple[str, ...]
     calibration: int
 

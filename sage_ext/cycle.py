@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +25,7 @@ from .interrupt import StopRequest
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
-from .report import Reporter
+from .report import Reporter, peak_gb
 from .runs import Run
 from .sleep import Moments, consolidate, relive_moments
 from .wake import open_memory, wake
@@ -79,7 +78,7 @@ def run_phases(
 
 @contextmanager
 def _one_core_less() -> Iterator[None]:
-    """Leave a core to the simulator while both it and the learning run."""
+    """Leave a core to the simulator's camera while small tensors, or the learning, keep the others busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads - 1))
     try:
@@ -116,7 +115,7 @@ class _Ahead:
     def _begin(self, cycle: int, number: int, slept: int) -> Future[Moments]:
         run, config = self._cycle, self._cycle.config.sleep
         count = min(config.round, config.consolidations - slept)
-        generator = torch.Generator().manual_seed(derived_seed(run.config.seed, "relive", cycle, number))
+        generator = torch.Generator().manual_seed(run._seed("relive", cycle, number))
         first = number * -(-config.round // run.env.num_envs)
         return self._thread.submit(relive_moments, run.env, run.memory, config, count, first, generator)
 
@@ -144,7 +143,8 @@ class _Cycle:
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
             seed = derived_seed(config.seed, "mind")
             self.mind = Mind.create(spec, width, config.sleep, seed, str(env.device))
-        self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "results": {}, **run.state, "phases": list(phases)}
+        self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}} | run.state
+        self.spent: dict[str, float] = dict(self.state["seconds"])
 
     def go(self) -> dict[str, Any]:
         """Run what is left, then sum up."""
@@ -160,7 +160,16 @@ class _Cycle:
 
     def _remember(self, **changes: Any) -> None:
         self.state |= changes
+        self.state["seconds"] = self._seconds()
         self.run.write_state(self.state)
+
+    def _seconds(self) -> dict[str, float]:
+        """Seconds of each phase, those of processes that were interrupted included."""
+        now = self.reporter.seconds
+        return {k: round(self.spent.get(k, 0.0) + now.get(k, 0.0), 2) for k in {**self.spent, **now}}
+
+    def _seed(self, use: str, *parts: int) -> int:
+        return derived_seed(self.config.seed, use, self.state["visit"], *parts)
 
     def _result(self, **values: Any) -> None:
         self.state["results"] |= values
@@ -181,14 +190,14 @@ class _Cycle:
         def on_wave(done: int, successes: float) -> None:
             self._remember(wake={**begun, "done": done, "head": self.memory.head, "successes": successes})
 
-        with self.reporter.phase("wake", total=total, unit="steps") as bar:
+        with self.reporter.phase("wake", total=total, unit="steps") as bar, _one_core_less():
             lived = wake(
                 self.env,
                 lambda seed: self.body.policy(config.policy, self.env, seed),
                 self.memory,
                 config.episodes,
                 self.config.memory.snapshot_every,
-                derived_seed(self.config.seed, "wake", cycle),
+                self._seed("wake", cycle),
                 begun["done"],
                 on_step,
                 on_wave,
@@ -204,8 +213,8 @@ class _Cycle:
 
     def _sleep(self, cycle: int) -> None:
         config, learned = self.config.sleep, self.mind.learned
-        if learned.get("cycle") != cycle:
-            learned |= {"cycle": cycle, "slept": 0, "round": 0}
+        if learned.get("sleep") != [self.state["visit"], cycle]:
+            learned |= {"sleep": [self.state["visit"], cycle], "slept": 0, "round": 0}
         saved = time.monotonic()
         total = config.consolidations - learned["slept"]
         with self.reporter.phase("sleep", total=total, unit="moments") as bar, _one_core_less(), _Ahead(self) as ahead:
@@ -218,7 +227,7 @@ class _Cycle:
 
             while learned["slept"] < config.consolidations:
                 moments = ahead.take(cycle, learned["round"], learned["slept"])
-                seed = derived_seed(self.config.seed, "learn", cycle, learned["round"])
+                seed = self._seed("learn", cycle, learned["round"])
                 generator = torch.Generator().manual_seed(seed)
                 losses = consolidate(self.mind, moments, config.batch, generator, on_update)
                 learned |= {"slept": learned["slept"] + len(moments), "round": learned["round"] + 1, "losses": losses}
@@ -240,7 +249,7 @@ class _Cycle:
 
     def _dream(self, cycle: int) -> None:
         config = self.config.dream
-        generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "dream", cycle))
+        generator = torch.Generator().manual_seed(self._seed("dream", cycle))
         with self.reporter.phase("dream", total=config.explorations, unit="dreams") as bar:
 
             def on_dream(dream: Any) -> None:
@@ -266,7 +275,6 @@ class _Cycle:
         self._result(explorations=self.state["results"].get("explorations", 0) + len(records), dreams=records, **mean)
 
     def _sum_up(self) -> dict[str, Any]:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         summary = {
             "task": self.config.task.id,
             "physics": self.config.task.physics,
@@ -276,8 +284,8 @@ class _Cycle:
             **self.state["results"],
             # What depends on the machine and the moment; everything above repeats with the seed.
             "measured": {
-                "seconds": {k: round(v, 2) for k, v in self.reporter.seconds.items()},
-                "peak_memory_gb": round(peak, 3),
+                "seconds": self._seconds(),
+                "peak_memory_gb": round(peak_gb(), 3),
                 "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {self.env.device}",
                 "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
             },

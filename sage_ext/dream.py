@@ -134,7 +134,9 @@ def explore(
                 on_dream(dreams[-1])
     if wanted:
         raise SageError(
-            "dream.laws", wanted[0], f"fits none of the moments tried ({len(dreams)} dreams of {config.explorations})",
+            "dream.laws",
+            wanted[0],
+            f"fits none of the moments tried ({len(dreams)} dreams of {config.explorations})",
             "wake for longer, or drop the law",
         )
     return dreams

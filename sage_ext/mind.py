@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from .config import SleepConfig
+from .config_checks import PREDICTED_AHEAD
 from .context import checkpoint
 from .context.encoder import ContextEncoder
 from .learning.objective import Objective, Weights
 from .learning.predictor import ContextPredictor
 from .observation import ObservationSpec
 
-HORIZONS = (1, 2, 3)
+HORIZONS = tuple(range(1, PREDICTED_AHEAD + 1))
+"""Looks ahead that are predicted."""
 SPEED_WIDTH = 1
 """An action is followed by the logarithm of the speed at which it is watched."""
 

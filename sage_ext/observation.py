@@ -43,7 +43,9 @@ class ObservationSpec:
         unknown = [key for key in space.spaces if key not in SENSES]
         if unknown:
             raise SageError("observation", unknown[0], "is no known sense", f"use a subset of {', '.join(SENSES)}")
-        return cls({k: SenseSpec(tuple(space[k].shape or ()), str(space[k].dtype)) for k in SENSES if k in space.spaces})
+        return cls(
+            {k: SenseSpec(tuple(space[k].shape or ()), str(space[k].dtype)) for k in SENSES if k in space.spaces}
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Mapping]) -> ObservationSpec:
@@ -71,11 +73,15 @@ class ObservationSpec:
             want, lead, shape = self.senses[key], tuple(value.shape[:batch_dims]), tuple(value.shape[batch_dims:])
             if shape != want.shape or value.dim() < batch_dims:
                 raise SageError(
-                    f"observation.{key}.shape", tuple(value.shape), f"must be (batch, {', '.join(map(str, want.shape))})",
+                    f"observation.{key}.shape",
+                    tuple(value.shape),
+                    f"must be (batch, {', '.join(map(str, want.shape))})",
                     "match the environment this mind was trained on",
                 )
             if value.dtype != getattr(torch, want.dtype):
                 raise SageError(f"observation.{key}.dtype", value.dtype, f"must be {want.dtype}", "convert it")
             if batch is not None and lead != batch:
-                raise SageError(f"observation.{key}.shape", tuple(value.shape), f"batch must be {batch}", "stack equal batches")
+                raise SageError(
+                    f"observation.{key}.shape", tuple(value.shape), f"batch must be {batch}", "stack equal batches"
+                )
             batch = lead

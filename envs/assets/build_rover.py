@@ -45,9 +45,7 @@ def _material(stage: Usd.Stage, path: str, friction: float) -> UsdShade.Material
 
 
 def _bind(prim: UsdGeom.Gprim, material: UsdShade.Material) -> None:
-    UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(
-        material, UsdShade.Tokens.weakerThanDescendants, "physics"
-    )
+    UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(material, UsdShade.Tokens.weakerThanDescendants, "physics")
 
 
 def build(path: Path) -> None:

@@ -108,9 +108,7 @@ def dream(env: SageEnv, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> D
     if bool((lift | gone).any()):
         impossible = relive(env, rows, actions, before_tick=break_law)["policy"]
     backwards = _reverse(env, twin, torch.stack(waves, dim=1), at)
-    chosen = {
-        k: torch.where(reversal.view(-1, *[1] * (v.dim() - 1)), backwards[k], v) for k, v in impossible.items()
-    }
+    chosen = {k: torch.where(reversal.view(-1, *[1] * (v.dim() - 1)), backwards[k], v) for k, v in impossible.items()}
     return Dream(chosen, twin, valid, at, torch.where(reversal, -1, body))
 
 

@@ -266,4 +266,6 @@ def make_engine(scene: InteractiveScene, manager: type, robot: Articulation, loo
         from .physics_isaacsim import IsaacSimEngine
 
         return IsaacSimEngine(scene, robot, loose)
-    raise ValueError(f"physics={name}: gravity and friction control is known for ovphysx, newton_mjwarp and physx")
+    raise ValueError(
+        f"physics={name}: gravity and friction control is known for ovphysx, newton_mjwarp and isaacsim_physx"
+    )

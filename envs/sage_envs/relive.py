@@ -84,9 +84,7 @@ def relive(
     }
 
 
-def _vary(
-    env: SageEnv, ids: Tensor, gravity: Tensor | None, friction: Tensor | None, viewpoint: Tensor | None
-) -> None:
+def _vary(env: SageEnv, ids: Tensor, gravity: Tensor | None, friction: Tensor | None, viewpoint: Tensor | None) -> None:
     """Put a variation in force on top of what was restored."""
     if gravity is not None:
         env.physics.set_gravity(env.physics.gravity[ids] * gravity.to(env.device).unsqueeze(1), ids)

@@ -299,7 +299,9 @@ class SageEnv(DirectRLEnv):
         normal = torch.cat(
             [steps(objects.net_normal_forces_w_history.torch), steps(skin.net_normal_forces_w_history.torch)], dim=2
         )
-        friction = torch.cat([steps(objects.net_friction_forces_w_history.torch), torch.zeros_like(normal[:, :, :1])], 2)
+        friction = torch.cat(
+            [steps(objects.net_friction_forces_w_history.torch), torch.zeros_like(normal[:, :, :1])], 2
+        )
         live = (~self._fresh).float()
         normal, friction = normal * live.view(-1, 1, 1, 1), friction * live.view(-1, 1, 1, 1)
 
@@ -335,7 +337,8 @@ class SageEnv(DirectRLEnv):
         body_quat = pose[:, 3:].contiguous()
         felt = torch.where(self._fresh.unsqueeze(1), 0.0, change) - self.physics.gravity
         self._imu = torch.cat(
-            [quat_apply_inverse(body_quat, felt), quat_apply_inverse(body_quat, velocity[:, -1, 3:].contiguous())], dim=1
+            [quat_apply_inverse(body_quat, felt), quat_apply_inverse(body_quat, velocity[:, -1, 3:].contiguous())],
+            dim=1,
         )
         self._last_force = normal[:, -1].norm(dim=-1)
         self._last_velocity, self._joint_speed = velocity, joint_speed.clone()

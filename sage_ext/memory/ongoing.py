@@ -64,9 +64,7 @@ class Ongoing:
         fresh = np.flatnonzero(self._length == 0)
         self._start[fresh] = base + fresh
         self._length += 1
-        done = [
-            Episode(int(self._start[w]), stride, int(self._length[w]), int(w)) for w in np.flatnonzero(ended)
-        ]
+        done = [Episode(int(self._start[w]), stride, int(self._length[w]), int(w)) for w in np.flatnonzero(ended)]
         self._length[ended] = 0
         return done
 

@@ -10,7 +10,7 @@ from . import TASKS
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
-ENGINES = ("ovphysx", "newton_mjwarp", "physx", "isaacsim_physx")
+ENGINES = ("ovphysx", "newton_mjwarp", "isaacsim_physx")
 
 
 def make(

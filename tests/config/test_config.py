@@ -152,7 +152,8 @@ BAD = {
     "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=12; set 24",
     "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 299",
     "dream.looks=600": "dream.looks=600: does not fit .*; set at most 599",
-    "dream.before=24": "dream.before=24: must be below dream.looks=24; set at most 23",
+    "dream.looks=25": "dream.looks=25: must be even: .*; set 26",
+    "sleep.variations.temporal.speeds=[3]": r"speeds=\[3.0\]: must be",
     "dream.laws=[flaot]": r"dream.laws=\[flaot\]: .*; use float",
     "dream.laws=[]": r"dream.laws=\[\]: must have an entry",
     "memory.capacity=3599": "memory.capacity=3599: is smaller than an episode of 600 steps in each of 6.*least 3600",
@@ -170,7 +171,7 @@ def test_a_mistake_is_one_line_with_its_mend(token):
 
 
 def test_limits_themselves_are_allowed():
-    load_config(["memory.capacity=3600", "dream.before=23", "dream.looks=24", "sleep.steps=299", "task.num_envs=1"])
+    load_config(["memory.capacity=3600", "dream.looks=24", "sleep.steps=299", "task.num_envs=1"])
 
 
 def test_tasks_are_not_asked_for_where_there_are_none(monkeypatch):

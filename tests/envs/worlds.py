@@ -102,6 +102,7 @@ def slide(stage: Stage, scale: Tensor, ticks: int = 24) -> tuple[Tensor, Tensor]
     Returns:
         Decelerations and those that mu * g gives, each (N, 3) [m/s^2].
     """
+    from sage_envs.materials import MATERIALS
     from sage_envs.room import OBJECTS
 
     sliders = [i for i, thing in enumerate(OBJECTS) if thing.kind != "ball"]
@@ -118,7 +119,8 @@ def slide(stage: Stage, scale: Tensor, ticks: int = 24) -> tuple[Tensor, Tensor]
     before = object_velocities(env)[:, sliders, 0]
     env.advance(ticks)
     measured = (before - object_velocities(env)[:, sliders, 0]) / (ticks * env.physics_dt)
-    return measured, env.physics.friction["objects"][:, sliders] * 9.81
+    mu = torch.tensor([MATERIALS[OBJECTS[i].material].dynamic_friction for i in sliders])
+    return measured, 9.81 * mu * scale.unsqueeze(1)
 
 
 def fall(stage: Stage, gravity: Tensor, ticks: int = 60) -> tuple[Tensor, Tensor]:

@@ -136,12 +136,7 @@ class BallWorld:
         before_tick: Callable[[int], None] | None = None,
     ) -> dict[str, dict[str, Tensor]]:
         n, look = len(rows), int(HOLD * speed)
-        if rows.shape != (n, sum(PARTS.values())):
-            raise ValueError(f"snapshot.shape={tuple(rows.shape)}")
-        for (name, width), part in zip(PARTS.items(), rows.split(list(PARTS.values()), 1), strict=True):
-            self.state[name] = torch.cat([part, torch.zeros(self.num_envs - n, width)])
-        self._loud.clear()
-        self._force.zero_()
+        self._restore(rows)
         if gravity_scale is not None:
             self.state["gravity"][:n] *= gravity_scale[:, None]
         if friction_scale is not None:
@@ -160,6 +155,11 @@ class BallWorld:
                 seen.append(self._observe())
         self.viewpoint.zero_()
         return {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in seen[0].items()}
+
+    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
+        self._restore(rows)
+        lively = self.state["vel"][: len(rows)].abs().amax(1) > LIVELY
+        return lively | torch.tensor([law != "reversal" for law in laws])
 
     def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Scenes:
         n, at = len(rows), actions.shape[1] // 2
@@ -183,6 +183,14 @@ class BallWorld:
                 back[:, at:, :2] *= -1.0
             value[broken["reversal"]] = back[broken["reversal"]]
         return Scenes(impossible, twin, valid, at)
+
+    def _restore(self, rows: Tensor) -> None:
+        if rows.shape[1:] != (sum(PARTS.values()),) or len(rows) > self.num_envs:
+            raise ValueError(f"snapshot.shape={tuple(rows.shape)}: use snapshots of this task")
+        for (name, width), part in zip(PARTS.items(), rows.split(list(PARTS.values()), 1), strict=True):
+            self.state[name] = torch.cat([part, torch.zeros(self.num_envs - len(rows), width)])
+        self._loud.clear()
+        self._force.zero_()
 
     def _place(self, which: Tensor) -> None:
         n, s = self.num_envs, self.state

@@ -41,9 +41,24 @@ def small() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+PINNED = {
+    "task": {"num_envs": 2, "episode_length_s": 1.0, "resolution": 32},
+    "memory": {"capacity": 10_000, "snapshot_every": 5},
+    "wake": {"episodes": 4},
+    "sleep": {"consolidations": 24, "batch": 4, "round": 12, "steps": 5, "lr": 1e-4, "sense_dropout": 0.1},
+    "sleep.variations.physical": {"share": 0.5, "gravity_scale": "[0.8,1.2]", "friction_scale": "[0.8,1.2]"},
+    "sleep.variations.spatial": {"share": 0.25, "yaw_deg": 30, "shift_m": 0.1},
+    "sleep.variations.temporal": {"share": 0.25, "speeds": "[0.5,2]"},
+    "dream": {"explorations": 4, "looks": 12, "laws": "[float,vanish,reversal]", "calibration": 8},
+}
+"""What the figures in these tests count on, whatever the presets come to be."""
+
+
+@functools.cache
 def configured(*overrides: str) -> Config:
-    """The debug preset with overrides."""
-    return load_config(["preset=debug", *overrides])
+    """The debug preset, pinned, with overrides."""
+    pinned = [f"{block}.{key}={value}" for block, values in PINNED.items() for key, value in values.items()]
+    return load_config(["preset=debug", *pinned, *overrides])
 
 
 def lived(path: Path, env: BallWorld, episodes: int, seed: int = 0, every: int = 5) -> Memory:
@@ -67,6 +82,6 @@ def seeded(seed: int = 0) -> torch.Generator:
 @pytest.fixture(scope="package")
 def remembered(tmp_path_factory: pytest.TempPathFactory, small: None) -> Iterator[tuple[BallWorld, Memory]]:
     """Worlds and a memory of 24 episodes of 30 steps, with a snapshot every 5."""
-    env = BallWorld(6, 30)
+    env = BallWorld(6, 30, 32)
     with lived(tmp_path_factory.mktemp("lived") / "memory", env, 24) as memory:
         yield env, memory

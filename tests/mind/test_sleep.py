@@ -12,6 +12,7 @@ import torch
 from sage_ext.config import SleepConfig, VariationsConfig
 from sage_ext.errors import SageError
 from sage_ext.memory import Memory
+from sage_ext.mind import Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
 from sage_ext.sleep.moments import slice_length
 from sage_ext.sleep.variations import FAMILIES, draw, schedule
@@ -219,37 +220,34 @@ def test_the_batch_is_the_chosen_moments(remembered: Remembered) -> None:
 
 
 def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
-    """240 moments, 100 updates: both the loss on them and on moments never learned from falls."""
+    """120 moments, 50 updates: the loss falls, on moments that were never learned from too."""
     env, _ = remembered
     config = configured("sleep.batch=12", "sleep.lr=1e-3").sleep
-    found, unseen = moments_of(remembered, config, 240), moments_of(remembered, config, 60, seed=9)
-    mind, generator = make_mind(env, config), seeded()
-    rounds = [consolidate(mind, found, 12, generator) for _ in range(1)]
+    found, unseen = moments_of(remembered, config, 120), moments_of(remembered, config, 60, seed=9)
+    exam = unseen.batch(torch.arange(60), torch.device("cpu"))
 
-    def examine() -> dict[str, float]:
+    def examine(mind: Mind) -> dict[str, float]:
         mind.objective.eval()
         with torch.no_grad():
-            return {
-                k: float(v) for k, v in mind.objective(unseen.batch(torch.arange(60), mind.device), seeded()).items()
-            }
+            return {k: float(v) for k, v in mind.objective(exam, seeded()).items()}
 
-    before = examine()
-    rounds += [consolidate(mind, found, 12, generator) for _ in range(4)]
-    after = examine()
-    losses = [r["loss"] for r in rounds]
-    assert losses[-1] < 0.75 * losses[0] and losses[-1] == min(losses)
+    fresh, mind, generator = make_mind(env, config), make_mind(env, config), seeded()
+    fresh.objective.encoder.calibrate(found.remembered)
+    rounds = [consolidate(mind, found, 12, generator) for _ in range(5)]
+    losses, before, after = [r["loss"] for r in rounds], examine(fresh), examine(mind)
+    assert losses[-1] == min(losses) and losses[-1] < 0.8 * losses[0]
     assert losses[-1] < 0.6 * rounds[-1]["collapsed"]
-    floor = float(mind.objective.collapsed(unseen.batch(torch.arange(60), mind.device))["loss"])
-    assert after["loss"] < before["loss"] and after["loss"] < 0.5 * floor
-    assert after["skill"] > before["skill"] and after["skill"] > 0.05, "what comes is predicted better than by what is"
-    assert after["invariance"] < before["invariance"]
+    assert after["loss"] < 0.95 * before["loss"]
+    assert after["loss"] < 0.5 * float(mind.objective.collapsed(exam)["loss"])
+    assert before["skill"] == 0 and after["skill"] > 0.05, "what comes is better known than from what is"
+    assert after["invariance"] < 0.8 * before["invariance"]
 
 
 def test_what_was_gone_through_is_counted(remembered: Remembered) -> None:
     env, _ = remembered
     config = configured().sleep
     found, mind = moments_of(remembered, config, 22), make_mind(env, config)
-    assert mind.learned == {"consolidations": 0, "updates": 0, "rounds": 0, "calibrated": False}
+    assert mind.learned == {"consolidations": 0, "updates": 0, "calibrated": False}
     told: list[int] = []
     losses = consolidate(mind, found, 8, seeded(), lambda count, scalars: told.append(count))
     assert told == [8, 8, 6]
