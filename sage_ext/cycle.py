@@ -143,7 +143,7 @@ class _Cycle:
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
             seed = derived_seed(config.seed, "mind")
             self.mind = Mind.create(spec, width, config.sleep, seed, str(env.device))
-        self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}} | run.state
+        self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}, **run.state}
         self.spent: dict[str, float] = dict(self.state["seconds"])
 
     def go(self) -> dict[str, Any]:
@@ -272,7 +272,8 @@ class _Cycle:
         }
         for name, value in mean.items():
             self.reporter.scalar(f"dream/{name}", value, cycle)
-        self._result(explorations=self.state["results"].get("explorations", 0) + len(records), dreams=records, **mean)
+        explorations = self.state["results"].get("explorations", 0) + len(records)
+        self._result(explorations=explorations, dreams=records, **mean)
 
     def _sum_up(self) -> dict[str, Any]:
         summary = {
@@ -286,7 +287,8 @@ class _Cycle:
             "measured": {
                 "seconds": self._seconds(),
                 "peak_memory_gb": round(peak_gb(), 3),
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {self.env.device}",
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+                f"{self.env.device}",
                 "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
             },
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def save_gallery(path: Path, dreams: Sequence[Explored]) -> None:
     # Text lies on a mosaic: hundreds of axes would take seconds.
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    text = {"va": "center", "fontsize": 9}
+    text: dict[str, Any] = {"va": "center", "fontsize": 9}
     legend = "possible twin above, broken law below (framed from there on); coherence 0 = impossible, 1 = ordinary"
     axes.text(GAP * 2, HEAD / 2, legend, **text)
     for number, dream in enumerate(dreams):

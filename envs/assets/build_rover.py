@@ -90,7 +90,7 @@ def build(path: Path) -> None:
 
     for name, side in (("left", 1.0), ("right", -1.0)):
         y = side * HALF_TRACK
-        wheel = _body(stage, f"/rover/{name}_wheel", (0.0, y, WHEEL_RADIUS), 0.5)
+        _body(stage, f"/rover/{name}_wheel", (0.0, y, WHEEL_RADIUS), 0.5)
         tyre = UsdGeom.Cylinder.Define(stage, f"/rover/{name}_wheel/tyre")
         tyre.CreateRadiusAttr(WHEEL_RADIUS)
         tyre.CreateHeightAttr(WHEEL_WIDTH)

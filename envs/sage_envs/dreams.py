@@ -24,7 +24,6 @@ from torch import Tensor
 
 from . import snapshot
 from .relive import relive
-from .senses.camera import camera_pose
 from .senses.spectrogram import log_mel
 
 if TYPE_CHECKING:

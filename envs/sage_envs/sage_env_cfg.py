@@ -30,12 +30,12 @@ class SageEnvCfg(DirectRLEnvCfg):
     seed: int = 0
     sim: SimulationCfg = SimulationCfg(dt=PHYSICS_DT, render_interval=DECIMATION, physics=EngineCfg())
     scene: InteractiveSceneCfg = MISSING
-    action_space: gym.Space = MISSING
+    action_space: gym.Space = MISSING  # type: ignore[assignment]
     observation_space: gym.Space = policy_space(64, 64)
     # The critic's names and shapes are those of the ground truth the task reports.
-    state_space: int = 0
+    state_space: gym.Space | int = 0
 
-    camera_mount: tuple[float, float, float] = MISSING
+    camera_mount: tuple[float, float, float] = MISSING  # type: ignore[assignment]
     """Position of the camera, and of the microphone, on the robot's body [m]."""
     camera_tilt: float = 0.0
     """How far the camera looks down [rad]."""

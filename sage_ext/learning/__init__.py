@@ -1,0 +1,1 @@
+"""How the mind learns: prediction, regularity, and the loss that joins them."""

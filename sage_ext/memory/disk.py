@@ -69,7 +69,7 @@ class Counter:
     def __init__(self, path: Path) -> None:
         folder = path.parent
         try:
-            self._file = open(path, "r+b", buffering=0)
+            self._file = open(path, "r+b", buffering=0)  # noqa: SIM115  kept open
         except OSError as error:
             raise SageError(
                 "memory.path", path, f"cannot be opened ({error.strerror})", "restore it or delete the memory's folder"

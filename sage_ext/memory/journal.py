@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -30,7 +31,7 @@ class Journal:
         self._path = path
         self._pending: list[Episode] = []
         with writing(path):
-            self._file = open(path, "a+b", buffering=0)
+            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  kept open
         try:
             self.episodes, self._lines = self._load()
         except BaseException:
@@ -57,10 +58,9 @@ class Journal:
     def add(self, episodes: Iterable[Episode]) -> None:
         """Record episodes; when the disk refuses them they wait for the next :meth:`settle`."""
         self._pending.extend(episodes)
-        try:
+        # Their rows are safe. The next append raises before it changes anything.
+        with contextlib.suppress(SageError):
             self.settle()
-        except SageError:
-            pass  # Their rows are safe. The next append raises before it changes anything.
 
     def settle(self) -> None:
         """Write the episodes that wait.
@@ -95,7 +95,7 @@ class Journal:
                 raise
             return
         self._file.close()
-        self._file = open(self._path, "a+b", buffering=0)
+        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115  kept open
         self._lines = len(alive)
         self._pending.clear()
 

@@ -61,7 +61,7 @@ class Rows:
             )  # fmt: skip
         mapped = MemoryMappedTensor.from_filename(path, leaf.dtype, torch.Size((self._capacity, *leaf.shape)))
         # As a plain tensor: indexing then makes plain copies, without the subclass' bookkeeping.
-        self._maps[leaf] = mapped.as_subclass(Tensor)  # type: ignore[arg-type]
+        self._maps[leaf] = mapped.as_subclass(Tensor)
 
     @staticmethod
     def create(folder: Path, schema: Schema, capacity: int) -> None:

@@ -95,7 +95,7 @@ def relive_moments(
     return _concatenate(parts)
 
 
-def _relive(env: Environment, stretch, drawn: Draw, looks: int) -> Moments:  # noqa: ANN001 - TensorDict
+def _relive(env: Environment, stretch, drawn: Draw, looks: int) -> Moments:
     n, steps = len(stretch), math.ceil(looks * drawn.speed)
     lived = env.relive(
         stretch["snapshot"][:, 0],

@@ -58,4 +58,5 @@ def make(
     cfg.scene.camera.height = cfg.scene.camera.width = resolution
     if episode_length_s is not None:
         cfg.episode_length_s = episode_length_s
-    return gym.make(task, cfg=cfg).unwrapped
+    env: SageEnv = gym.make(task, cfg=cfg).unwrapped  # type: ignore[assignment]
+    return env

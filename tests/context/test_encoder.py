@@ -141,7 +141,7 @@ def test_calibration_does_not_amplify_a_silent_sense(small: ContextEncoder) -> N
         ("depth", lambda v: v + float("inf"), "observation.depth=NaN or infinity: must be finite; mend the sensor"),
     ],
 )
-def test_bad_observations_are_named(small: ContextEncoder, key: str, make, message: str) -> None:  # noqa: ANN001
+def test_bad_observations_are_named(small: ContextEncoder, key: str, make, message: str) -> None:
     observation = make_observation(2)
     with pytest.raises(SageError, match=message):
         small.step(observation | {key: make(observation[key])})

@@ -48,7 +48,7 @@ def test_every_step_and_every_slice_is_drawn_equally_often(memory):
         got = memory.sample_slices(draws, length, generator, keys=["terminated"])[:, 0]
         if length == 1:
             got = memory.sample(draws, generator, keys=["terminated"])
-        count = {place: 0 for place in places}
+        count = dict.fromkeys(places, 0)
         for place in zip(got["episode"].tolist(), got["step"].tolist(), strict=True):
             count[place] += 1
         mean = draws / len(places)
