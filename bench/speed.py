@@ -106,6 +106,8 @@ def measure(options: argparse.Namespace) -> Table:
 
 def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> None:
     """Wake, and sleep on what it remembered, in one simulator."""
+    import torch
+
     from sage_ext.body import SimulatedBody
     from sage_ext.config import load_config
     from sage_ext.mind import Mind
@@ -130,7 +132,7 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
         if mind is None:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
             mind = Mind.create(spec, env.single_action_space.shape[0], config.sleep, options.seed, str(env.device))
-        table.budget |= {"worlds": env.num_envs, "camera": config.task.resolution}
+        table.budget |= {"worlds": env.num_envs, "camera": config.task.resolution, "threads": torch.get_num_threads()}
         _say(f"wake: {rounds} rounds of {options.steps} steps of each of {', '.join(speed_wake.KINDS)}")
         with quiet(work / "simulator.log"):
             lived = speed_wake.measure(env, mind, memory, blocks, config.memory.snapshot_every, options.seed)

@@ -3,12 +3,19 @@
 The product's own :func:`sage_ext.wake.wake` runs and is not copied here: between two of its steps it calls back, and
 there blocks end and begin, and the bare simulator gets its turns.
 
-What is bare: the same worlds, engine, actuators and camera, acted on by a policy of the same kind. A step hands the
+What is bare: the same worlds, engine, actuators and camera, driven by a policy of the same kind. A step hands the
 actions over, takes ``decimation`` physics steps as Isaac Lab does (``scene.write_data_to_sim``, ``sim.step``,
-``scene.update``), puts the camera where the robot looks from and renders RGB and depth once. Nothing else is done. In
-particular the contact sensors, which are our touch and hearing and refresh with every physics step because they keep a
-history, are taken out of the scene for that time; and bare never resets, while wake is charged the reset that ends an
-episode.
+``scene.update``) and renders RGB and depth once. So that it carries nothing of ours:
+
+* The contact sensors, our touch and hearing, which refresh with every physics step because they keep a history, are
+  out of the scene while bare steps are taken.
+* The camera is not moved by us but follows as one that Isaac Lab mounts on a robot (``update_latest_camera_pose``).
+  It therefore looks from where the last step of wake put it, a second ago.
+* Bare never resets, while wake is charged the reset that ends an episode.
+
+One thing cannot be taken off a running engine: bodies report their contacts to whoever asks. In processes of their own,
+without any contact report and with a camera mounted on the robot, 16 worlds took 0.6 ms a step less for it (2 %), and
+the camera no less.
 """
 
 from __future__ import annotations
@@ -79,15 +86,17 @@ def wake_steps(blocks: list[Block]) -> int:
 
 
 @contextmanager
-def without_contacts(scene: Any) -> Iterator[None]:
-    """Keep the contact sensors out of ``scene.update`` for a while."""
-    sensors = scene.sensors
-    kept = dict(sensors)
+def undressed(scene: Any) -> Iterator[None]:
+    """Take what is ours off the scene for a while: the contact sensors, and that we move the camera."""
+    sensors, camera = scene.sensors, scene["camera"].cfg
+    kept, follows = dict(sensors), camera.update_latest_camera_pose
     for name in ("object_contacts", "skin_contacts"):
         del sensors[name]
+    camera.update_latest_camera_pose = True
     try:
         yield
     finally:
+        camera.update_latest_camera_pose = follows
         sensors.clear()
         sensors.update(kept)
 
@@ -100,7 +109,6 @@ def bare_step(env: Any, action: Tensor) -> None:
         env.sim.step(render=False)
         env.scene.update(dt=env.physics_dt)
     camera = env.scene["camera"]
-    camera.set_world_poses(*env.camera_pose(), convention="world")
     camera.update(0.0, force_recompute=True)
     _ = camera.data.output["rgb"].torch, camera.data.output["depth"].torch
 
@@ -216,7 +224,7 @@ def measure(env: Any, mind: Mind, memory: Memory, blocks: list[Block], snapshot_
     other = make_policy("random", env, seed + 1)
 
     def bare(steps: int) -> None:
-        with without_contacts(env.scene):
+        with undressed(env.scene):
             for _ in range(steps):
                 bare_step(env, other.act({}))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEPS_PER_SECOND = 30
 """Environment steps a simulated second, of every task."""
 
-PREDICTED_AHEAD = 3
+PREDICTED_AHEAD = 2
 """The longest horizon of the predictor; one look more gives it something to predict."""
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -27,7 +25,7 @@ from .mind import Mind
 from .observation import ObservationSpec
 from .report import Reporter, peak_gb
 from .runs import Run
-from .sleep import Moments, consolidate, relive_moments
+from .sleep import consolidate, relive_moments
 from .wake import open_memory, wake
 
 PHASES = ("wake", "sleep", "dream")
@@ -65,6 +63,10 @@ def run_phases(
         SageError: Bad input, a damaged file, a full disk.
         Interrupted: A stop was asked for; the run can be resumed.
     """
+    # The tensors of a step are too small to share out: a second thread costs more than it brings,
+    # and takes the core that physics and rays could use.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with reporter.phase("start", total=None, unit="") as bar:
         bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
         env = body.environment(config)
@@ -73,51 +75,8 @@ def run_phases(
     try:
         return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
     finally:
-        env.close()
-
-
-@contextmanager
-def _one_core_less() -> Iterator[None]:
-    """Leave a core to the simulator's camera while small tensors, or the learning, keep the others busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - 1))
-    try:
-        yield
-    finally:
         torch.set_num_threads(threads)
-
-
-class _Ahead:
-    """Re-lives the next round of moments in a thread of its own while the present one is learned from.
-
-    A round depends on memory and its own seed only, so the overlap changes no result.
-    """
-
-    def __init__(self, cycle: _Cycle) -> None:
-        self._cycle = cycle
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="relive")
-        self._next: Future[Moments] | None = None
-
-    def __enter__(self) -> _Ahead:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def take(self, cycle: int, number: int, slept: int) -> Moments:
-        """Moments of a round; the next begins to be re-lived."""
-        moments = (self._next or self._begin(cycle, number, slept)).result()
-        self._next = None
-        if slept + len(moments) < self._cycle.config.sleep.consolidations:
-            self._next = self._begin(cycle, number + 1, slept + len(moments))
-        return moments
-
-    def _begin(self, cycle: int, number: int, slept: int) -> Future[Moments]:
-        run, config = self._cycle, self._cycle.config.sleep
-        count = min(config.round, config.consolidations - slept)
-        generator = torch.Generator().manual_seed(run._seed("relive", cycle, number))
-        first = number * -(-config.round // run.env.num_envs)
-        return self._thread.submit(relive_moments, run.env, run.memory, config, count, first, generator)
+        env.close()
 
 
 class _Cycle:
@@ -190,7 +149,7 @@ class _Cycle:
         def on_wave(done: int, successes: float) -> None:
             self._remember(wake={**begun, "done": done, "head": self.memory.head, "successes": successes})
 
-        with self.reporter.phase("wake", total=total, unit="steps") as bar, _one_core_less():
+        with self.reporter.phase("wake", total=total, unit="steps") as bar:
             lived = wake(
                 self.env,
                 lambda seed: self.body.policy(config.policy, self.env, seed),
@@ -217,7 +176,7 @@ class _Cycle:
             learned |= {"sleep": [self.state["visit"], cycle], "slept": 0, "round": 0}
         saved = time.monotonic()
         total = config.consolidations - learned["slept"]
-        with self.reporter.phase("sleep", total=total, unit="moments") as bar, _one_core_less(), _Ahead(self) as ahead:
+        with self.reporter.phase("sleep", total=total, unit="moments") as bar:
 
             def on_update(taken: int, losses: dict[str, float]) -> None:
                 bar.advance(taken)
@@ -226,11 +185,16 @@ class _Cycle:
                     self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
 
             while learned["slept"] < config.consolidations:
-                moments = ahead.take(cycle, learned["round"], learned["slept"])
-                seed = self._seed("learn", cycle, learned["round"])
-                generator = torch.Generator().manual_seed(seed)
-                losses = consolidate(self.mind, moments, config.batch, generator, on_update)
-                learned |= {"slept": learned["slept"] + len(moments), "round": learned["round"] + 1, "losses": losses}
+                number = learned["round"]
+                count = min(config.round, config.consolidations - learned["slept"])
+                generator = torch.Generator().manual_seed(self._seed("sleep", cycle, number))
+                first = number * -(-config.round // self.env.num_envs)
+                bar.note(doing="re-living")
+                moments = relive_moments(self.env, self.memory, config, count, first, generator)
+                bar.note(doing="learning")
+                with self.mind.at_work():
+                    losses = consolidate(self.mind, moments, config.batch, generator, on_update)
+                learned |= {"slept": learned["slept"] + count, "round": number + 1, "losses": losses}
                 stopping = self.stop.requested
                 if stopping or time.monotonic() - saved > SAVE_EVERY_S:
                     self.mind.save(self.run.checkpoint)
@@ -287,8 +251,7 @@ class _Cycle:
             "measured": {
                 "seconds": self._seconds(),
                 "peak_memory_gb": round(peak_gb(), 3),
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-                f"{self.env.device}",
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores, {self.env.device}",
                 "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
             },
         }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -79,15 +82,26 @@ class Mind:
         """
         checkpoint.save(folder, self.objective.parts(), {"learned": self.learned}, self.optimizer)
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """All cores while large tensors are worked on; see :func:`sage_ext.cycle.run_phases`."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(os.cpu_count() or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
     @torch.no_grad()
     def encode(self, observation: dict[str, Tensor], chunk: int = 64) -> Tensor:
         """Contexts of sequences (B, T, 4096), without learning, a few sequences at a time."""
         self.objective.eval()
         size = next(iter(observation.values())).shape[0]
         parts = []
-        for start in range(0, size, chunk):
-            piece = {k: v[start : start + chunk].to(self.device) for k, v in observation.items()}
-            parts.append(self.objective.encoder(piece)[0])
+        with self.at_work():
+            for start in range(0, size, chunk):
+                piece = {k: v[start : start + chunk].to(self.device) for k, v in observation.items()}
+                parts.append(self.objective.encoder(piece)[0])
         return torch.cat(parts)
 
 

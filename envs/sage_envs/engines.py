@@ -8,6 +8,9 @@ from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
 from isaaclab_ov.physics import OvPhysxCfg
 from isaaclab_physx.physics import PhysxCfg
 from isaaclab_tasks.utils import PresetCfg
+from isaaclab_tasks.utils.presets import MultiBackendRendererCfg
+
+from .renderer_cfg import ThreadedRendererCfg
 
 
 @configclass
@@ -25,3 +28,12 @@ class EngineCfg(PresetCfg):
         num_substeps=2,
     )
     default: OvPhysxCfg = ovphysx
+
+
+@configclass
+class RendererPresetCfg(MultiBackendRendererCfg):
+    """``renderer=newton_renderer|rtx|...``, as in Isaac Lab; ray casting by default, which needs no GPU."""
+
+    # Nothing in our scenes has a texture.
+    newton_renderer: ThreadedRendererCfg = ThreadedRendererCfg(enable_textures=False)
+    default: ThreadedRendererCfg = newton_renderer

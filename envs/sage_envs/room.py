@@ -14,8 +14,8 @@ from isaaclab.utils import configclass
 from isaaclab_physx.sim.schemas import PhysxRigidBodyCfg
 from isaaclab_physx.sim.spawners.materials import PhysxMaterialCfg
 from isaaclab_tasks.utils import preset
-from isaaclab_tasks.utils.presets import MultiBackendRendererCfg
 
+from .engines import RendererPresetCfg
 from .materials import MATERIALS
 from .paths import assets_dir
 
@@ -73,7 +73,7 @@ WALL_COLORS: tuple[Color, ...] = ((0.75, 0.62, 0.50), (0.55, 0.70, 0.52), (0.52,
 
 GOAL_RADIUS, GOAL_HEIGHT = 0.05, 0.9
 ROVER_LINKS = ("chassis", "left_wheel", "right_wheel")
-HISTORY = 8
+HISTORY = 4
 """Physics steps of contact forces kept: enough for one look at half cadence."""
 
 
@@ -200,7 +200,7 @@ class RoomSceneCfg(InteractiveSceneCfg):
         width=64,
         height=64,
         spawn=sim_utils.PinholeCameraCfg(focal_length=12.0, horizontal_aperture=20.955, clipping_range=(0.05, 20.0)),
-        renderer_cfg=MultiBackendRendererCfg(),
+        renderer_cfg=RendererPresetCfg(),
     )
 
     def __post_init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from isaaclab.assets import Articulation, RigidObjectCollection
@@ -86,7 +85,6 @@ class SageEnv(DirectRLEnv):
             device=device,
             seed=self.cfg.seed or 0,
         )
-        self._eye = ThreadPoolExecutor(max_workers=1, thread_name_prefix="camera")
         self._ticks = 0
         self._fresh = torch.ones(n, dtype=torch.bool, device=device)
         self._last_force = torch.zeros(n, len(self.objects) + 1, device=device)
@@ -115,12 +113,6 @@ class SageEnv(DirectRLEnv):
     @abstractmethod
     def _proprioception(self) -> dict[str, Tensor]:
         """Named entries of the proprioceptive sense, each (N, k) in SI units."""
-
-    def close(self) -> None:
-        """Stop the simulator."""
-        if hasattr(self, "_eye"):
-            self._eye.shutdown()
-        super().close()
 
     # -- stepping --------------------------------------------------------------------------
 
@@ -245,9 +237,7 @@ class SageEnv(DirectRLEnv):
     # -- senses ----------------------------------------------------------------------------
 
     def _get_observations(self) -> dict[str, dict[str, Tensor]]:
-        # Casting rays takes a core's time and no interpreter lock; the other senses use it meanwhile.
-        place = self.camera_pose()
-        looking = self._eye.submit(self.look, place)
+        visual, depth = self.look()
         if self._ticks:
             # The engine remembers no more contact forces than its sensors were told to keep.
             self._listen_and_feel(min(self._ticks, self.scene["object_contacts"].cfg.history_length))
@@ -255,7 +245,6 @@ class SageEnv(DirectRLEnv):
         self._fresh[:] = False
         packed, self.proprioceptive_layout = pack_proprioception(self._proprioception())
         critic = self._critic()
-        visual, depth = looking.result()
         policy = {
             "visual": visual,
             "depth": depth,
@@ -265,14 +254,10 @@ class SageEnv(DirectRLEnv):
         }
         return {"policy": policy, "critic": critic}
 
-    def look(self, place: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Render now: RGB (N, H, W, 3) uint8 and depth (N, H, W, 1) [m].
-
-        Args:
-            place: Where the cameras are; :meth:`camera_pose` when None.
-        """
+    def look(self) -> tuple[Tensor, Tensor]:
+        """Render now: RGB (N, H, W, 3) uint8 and depth (N, H, W, 1) [m]."""
         camera = self.scene["camera"]
-        position, quat = place or self.camera_pose()
+        position, quat = self.camera_pose()
         camera.set_world_poses(position, quat, convention="world")
         camera.update(0.0, force_recompute=True)
         out = camera.data.output

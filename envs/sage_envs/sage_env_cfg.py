@@ -13,8 +13,8 @@ from isaaclab.utils import configclass
 from .engines import EngineCfg
 from .observations import policy_space
 
-PHYSICS_DT = 1 / 120
-DECIMATION = 4
+PHYSICS_DT = 1 / 60
+DECIMATION = 2
 
 
 @configclass

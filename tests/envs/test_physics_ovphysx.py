@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from .worlds import MAKE, Stage, fall, object_positions, slide
+from .worlds import MAKE, Stage, fall, live, object_positions, slide
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -42,7 +42,7 @@ def test_gravity_pulls_sideways_and_up_too(env: SageEnv) -> None:
     stage.begin()
     gravity = torch.tensor([[0.0, 0.0, 2.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 2.0, -4.0]])
     env.physics.set_gravity(gravity)
-    env.advance(30)
+    live(env, 0.25)
     velocity = env._critic()["object_velocity"][..., :3]
     torch.testing.assert_close(velocity, (gravity * 0.25).unsqueeze(1).expand_as(velocity), rtol=1e-3, atol=1e-4)
 
@@ -52,7 +52,7 @@ def test_the_rover_falls_under_its_worlds_gravity_too(env: SageEnv) -> None:
     stage.robot((0.0, 0.0, 2.0))
     stage.set("gravity", torch.nn.functional.pad(GRAVITIES.unsqueeze(1), (2, 0)))
     stage.begin()
-    env.advance(30)
+    live(env, 0.25)
     torch.testing.assert_close(env._critic()["robot_velocity"][:, 2], GRAVITIES * 0.25, rtol=0.02, atol=0.0)
 
 
@@ -92,7 +92,7 @@ def test_other_worlds_do_not_notice(env: SageEnv) -> None:
             env.physics.set_gravity([0.0, 0.0, -2.0], torch.tensor([0, 2]))
             env.physics.set_friction_scale(0.3, torch.tensor([0, 2]))
         env.command(torch.full((4, 2), 0.7))
-        env.advance(90)
+        live(env, 0.75)
         return object_positions(env)
 
     plain, changed = outcome(False), outcome(True)

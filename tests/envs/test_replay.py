@@ -158,7 +158,7 @@ def test_the_action_in_force_is_part_of_the_moment(env: SageEnv) -> None:
     rows = env.snapshot()
     live(env, torch.zeros(10, WORLDS, 2))
     env.restore(rows)
-    env.advance(30)
+    env.advance(round(0.25 / env.physics_dt))
     moved = env.snapshot()[:, 0] - rows[:, 0]
     torch.testing.assert_close(moved, torch.full((WORLDS,), 0.5 * 10.0 * 0.08 * 0.25), rtol=0.1, atol=0.0)
 

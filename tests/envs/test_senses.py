@@ -173,11 +173,11 @@ def test_touch_is_where_the_contact_is_and_as_strong(env: SageEnv, what: str, ya
     taxels = observation["policy"]["tactile"].view(WORLDS, SECTORS, -1)
     total = taxels.sum(dim=(1, 2))
     # Both magnitudes are read from the engine: the sense's over the whole look, here its last steps.
-    contacts = env.scene["skin_contacts"].data
+    contacts, ticks = env.scene["skin_contacts"].data, env.cfg.decimation
     if what == "obstacle":
-        force = contacts.normal_force_matrix_w_history.torch[:, :4, 0].sum(dim=2)
+        force = contacts.normal_force_matrix_w_history.torch[:, :ticks, 0].sum(dim=2)
     else:
-        force = contacts.net_normal_forces_w_history.torch[:, :4, 0] * torch.tensor([1.0, 1.0, 0.0])
+        force = contacts.net_normal_forces_w_history.torch[:, :ticks, 0] * torch.tensor([1.0, 1.0, 0.0])
     assert (total > 10.0).all()
     torch.testing.assert_close(total, force.norm(dim=-1).mean(dim=1), rtol=0.01, atol=0.0)
     facing = [15, 0, 1] if speed > 0 else [7, 8, 9]

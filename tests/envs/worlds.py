@@ -75,7 +75,7 @@ class Stage:
     def settle(self) -> None:
         """Let everything come to rest in silence; where it rests then is the stage from here on."""
         self.begin()
-        self.env.advance(60)
+        live(self.env, 0.5)
         self.env.observe()
         self.rows = self.env.snapshot()
         self.set("senses.audio", self._silence)
@@ -91,13 +91,18 @@ def object_velocities(env: SageEnv) -> Tensor:
     return env._critic()["object_velocity"][..., :3]
 
 
-def slide(stage: Stage, scale: Tensor, ticks: int = 24) -> tuple[Tensor, Tensor]:
+def live(env: SageEnv, seconds: float) -> None:
+    """Step physics under the action in force."""
+    env.advance(round(seconds / env.physics_dt))
+
+
+def slide(stage: Stage, scale: Tensor, seconds: float = 0.2) -> tuple[Tensor, Tensor]:
     """Let boxes and the cylinder slide over the floor.
 
     Args:
         stage: The stage to do it on.
         scale: Scale of friction in each world (N,).
-        ticks: Physics steps over which the deceleration is taken.
+        seconds: Time over which the deceleration is taken.
 
     Returns:
         Decelerations and those that mu * g gives, each (N, 3) [m/s^2].
@@ -115,21 +120,21 @@ def slide(stage: Stage, scale: Tensor, ticks: int = 24) -> tuple[Tensor, Tensor]
     stage.set("friction_scale", scale.unsqueeze(1))
     stage.begin()
     env = stage.env
-    env.advance(6)
+    live(env, 0.05)
     before = object_velocities(env)[:, sliders, 0]
-    env.advance(ticks)
-    measured = (before - object_velocities(env)[:, sliders, 0]) / (ticks * env.physics_dt)
+    live(env, seconds)
+    measured = (before - object_velocities(env)[:, sliders, 0]) / seconds
     mu = torch.tensor([MATERIALS[OBJECTS[i].material].dynamic_friction for i in sliders])
     return measured, 9.81 * mu * scale.unsqueeze(1)
 
 
-def fall(stage: Stage, gravity: Tensor, ticks: int = 60) -> tuple[Tensor, Tensor]:
+def fall(stage: Stage, gravity: Tensor, t: float = 0.5) -> tuple[Tensor, Tensor]:
     """Let all objects fall from rest.
 
     Args:
         stage: The stage to do it on.
         gravity: Vertical gravity of each world (N,) [m/s^2].
-        ticks: Physics steps.
+        t: How long [s].
 
     Returns:
         Drop over that of theory, and velocity over that of theory, each (N, B).
@@ -140,8 +145,7 @@ def fall(stage: Stage, gravity: Tensor, ticks: int = 60) -> tuple[Tensor, Tensor
         stage.object(i, (0.6 * i - 1.2, -1.2, 4.0))
     stage.set("gravity", torch.nn.functional.pad(gravity.unsqueeze(1), (2, 0)))
     stage.begin()
-    stage.env.advance(ticks)
-    t = ticks * stage.env.physics_dt
+    live(stage.env, t)
     drop = object_positions(stage.env)[..., 2] - 4.0
     return drop / (0.5 * gravity.unsqueeze(1) * t * t), object_velocities(stage.env)[..., 2] / (
         gravity.unsqueeze(1) * t

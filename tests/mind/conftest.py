@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sage_ext.learning.predictor import ContextPredictor
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.observation import ObservationSpec
+from sage_ext.sleep import consolidate, relive_moments
 from sage_ext.wake import open_memory, wake
 
 from .ball_world import BallWorld, Push
@@ -25,9 +27,10 @@ SMALL = {"base": 8, "hidden": 64, "semantic": 64, "physical": 64, "immediate": 6
 
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
-    """Makes every new mind 20 times smaller: what is tested here depends on no width."""
+    """Makes every new mind 20 times smaller, at work on one core: what is tested here depends on neither."""
     patch.setattr(encoder, "Widths", functools.partial(encoder.Widths, **SMALL))
     patch.setattr(mind_module, "ContextPredictor", functools.partial(ContextPredictor, hidden=64))
+    patch.setattr(os, "cpu_count", lambda: 1)
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -85,3 +88,15 @@ def remembered(tmp_path_factory: pytest.TempPathFactory, small: None) -> Iterato
     env = BallWorld(6, 30, 32)
     with lived(tmp_path_factory.mktemp("lived") / "memory", env, 24) as memory:
         yield env, memory
+
+
+@pytest.fixture(scope="package")
+def trained(remembered: tuple[BallWorld, Memory]) -> Mind:
+    """A mind that has learned a little from the remembered worlds; leave it as it is."""
+    env, memory = remembered
+    config = configured("sleep.batch=12", "sleep.lr=1e-3").sleep
+    mind, generator = make_mind(env, config), seeded()
+    moments = relive_moments(env, memory, config, 96, 0, generator)
+    for _ in range(3):
+        consolidate(mind, moments, 12, generator)
+    return mind

@@ -1,0 +1,90 @@
+"""Ray casting on all cores of a CPU, through Isaac Lab's renderer interface.
+
+Warp runs a CPU kernel in one thread, but without the interpreter's lock. The rays of a picture are
+independent, so each thread casts those of some rows, for all worlds, with the stock kernel: pixel
+for pixel the same picture. On a GPU the stock renderer works unchanged.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import newton
+import warp as wp
+from isaaclab_newton.renderers.newton_warp_renderer import NewtonWarpRenderer
+
+from .renderer_cfg import ThreadedRendererCfg
+
+_IMAGES = {
+    "color_image": "color_image",
+    "depth_image": "depth_image",
+    "forward_depth_image": "forward_depth_image",
+    "albedo_image": "albedo_image",
+    "normal_image": "normals_image",
+    "shape_index_image": "shape_index_image",
+    "hdr_color_image": "hdr_color_image",
+}
+"""Argument of the ray caster -> name of the renderer's buffer."""
+
+
+class ThreadedRenderer(NewtonWarpRenderer):
+    """See the module; ``cfg.threads`` says how many threads."""
+
+    def __init__(self, cfg: ThreadedRendererCfg, *args: Any, **kwargs: Any) -> None:
+        super().__init__(cfg, *args, **kwargs)
+        count = cfg.threads or min(8, os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(max_workers=count, thread_name_prefix="rays") if count > 1 else None
+        self._count = count
+        self._bands: dict[int, list[tuple[slice, Any, dict[str, wp.array]]]] = {}
+
+    def _launch_render(self, render_data: Any) -> None:
+        outputs = render_data.outputs
+        rays = render_data.camera_rays
+        plain = outputs.hdr_color_image is None and rays is not None
+        if self._threads is None or not plain or rays.device.is_cuda or rays.shape[1] < 2 * self._count:
+            super()._launch_render(render_data)
+            return
+        config = self.newton_sensor.default_render_config
+        config.max_distance = render_data.far_clip if render_data.far_clip is not None else self.cfg.max_distance
+        bands = self._bands.get(id(render_data)) or self._split(render_data)
+        jobs = [self._threads.submit(self._cast, render_data, band_rays, images) for _, band_rays, images in bands]
+        for job in jobs:
+            job.result()
+        for rows, _, images in bands:
+            for argument, image in images.items():
+                whole = wp.to_torch(getattr(outputs, _IMAGES[argument]))
+                whole[:, :, rows] = wp.to_torch(image)
+        if set(render_data._depth_dests) & render_data._PLANE_DEPTH_KINDS:
+            render_data._copy_plane_depth()
+            render_data._apply_depth_clipping(self.cfg.depth_clipping_behavior)
+        render_data._convert_segmentation()
+
+    def _split(self, render_data: Any) -> list[tuple[slice, Any, dict[str, wp.array]]]:
+        """Rows of each thread, their rays, and buffers of their own: the kernel wants dense ones."""
+        rays, outputs = render_data.camera_rays, render_data.outputs
+        height = rays.shape[1]
+        edges = [round(i * height / self._count) for i in range(self._count + 1)]
+        bands = []
+        for first, last in itertools.pairwise(edges):
+            images = {}
+            for argument, name in _IMAGES.items():
+                whole = getattr(outputs, name, None)
+                if whole is not None:
+                    shape = (*whole.shape[:2], last - first, whole.shape[3])
+                    images[argument] = wp.zeros(shape, dtype=whole.dtype, device=whole.device)
+            bands.append((slice(first, last), wp.clone(rays[:, first:last]), images))
+        self._bands[id(render_data)] = bands
+        return bands
+
+    def _cast(self, render_data: Any, rays: Any, images: dict[str, wp.array]) -> None:
+        self.newton_sensor.update(
+            self.backend.state_0,
+            render_data.camera_transforms,
+            rays,
+            clear_data=newton.sensors.SensorTiledCamera.ClearData(clear_color=render_data.clear_color),
+            kernel_block_dim=self.cfg.kernel_block_dim,
+            **images,
+        )
