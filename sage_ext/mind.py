@@ -71,6 +71,8 @@ class Mind:
         mind = cls(objective, config, device)
         if saved.optimizer is not None:
             checkpoint.restore_optimizer(mind.optimizer, saved.optimizer)
+            for group in mind.optimizer.param_groups:
+                group.update(lr=config.lr, weight_decay=config.weight_decay)
         mind.learned = saved.extra["learned"]
         return mind
 

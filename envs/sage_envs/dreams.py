@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from .sage_env import SageEnv
 
 LAWS = ("float", "vanish", "reversal")
-LIFT = 6.0
-"""Upward acceleration of a floating object [m/s^2]."""
+LIFT = 9.81
+"""Upward acceleration of a floating object: it falls up [m/s^2]."""
 GONE = 30.0
 """How far below the floor a vanished object is put [m]."""
 LARGE = 0.06

@@ -149,7 +149,7 @@ BAD = {
     "sleep.variations.physical=3": "physical=3: must be a block",
     "sleep.variations.spatial.share=1": r"share=1.75: must sum to 1",
     "sleep.weights={predicton:1}": "sleep.weights.predicton=1: unknown key; use sleep.weights.prediction",
-    "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=12; set 24",
+    "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=30; set 30",
     "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 299",
     "dream.looks=600": "dream.looks=600: does not fit .*; set at most 599",
     "dream.looks=25": "dream.looks=25: must be even: .*; set 26",

@@ -23,6 +23,7 @@ from sage_ext.wake import open_memory, wake
 
 from .ball_world import BallWorld, Push
 
+REPO = Path(__file__).resolve().parent.parent.parent
 SMALL = {"base": 8, "hidden": 64, "semantic": 64, "physical": 64, "immediate": 64, "history": 64}
 
 
