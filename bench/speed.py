@@ -1,16 +1,14 @@
 """Speed of each phase, as ratios within one run: ``python -m bench.speed``.
 
-The parts are in :mod:`bench.speed_wake` (what the bare simulator is), :mod:`bench.speed_sleep` (what pure learning is)
-and here: a whole cycle as users run it, in a process of its own.
+What is measured, and what it is compared with, is in :mod:`bench.speed_wake` (what the bare simulator is),
+:mod:`bench.speed_sleep` (what pure learning is) and :mod:`bench.speed_cycle`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,38 +18,40 @@ from typing import Any
 
 from sage_ext.errors import SageError
 
-from . import speed_sleep, speed_wake
-from .table import OURS, RESULTS, Table, arguments, median_iqr, run_bench
+from . import blocks, speed_cycle, speed_sleep, speed_wake
+from .table import OURS, RESULTS, Table, arguments, median_iqr, run_bench, say
 from .timing import paired_ratio
 
 CASES = ("wake", "sleep", "cycle")
-REPOSITORY = Path(__file__).resolve().parent.parent
-SEED_REPORTED = {"seconds": 696.0, "peak_gb": 4.3}
-"""The document this project began from, its own program on noise: 3600 experiences, 600 consolidations, 10 dreams."""
+STEPS_PER_SECOND = 30
 REST = "everything else"
 
 DESCRIPTION = """\
 Measures how fast wake, sleep and a whole cycle are, against the least that each could cost, in one run and as ratios:
 blocks of ours and of the base alternate, and each round gives one ratio. Machines are noisy; ratios of neighbours less.
 
-cases and metrics (arm sage-ext):
-  wake         ratio_to_bare   five senses, critic, random policy, snapshots, memory, against the simulator that only
-                               steps physics and renders the same RGB-D camera; target at least 0.85
-  wake+encode  ratio_to_bare   the same with every observation encoded into its context (24.2 M parameters, with
-                               history); target at least 0.6
+cases and metrics:
+  wake         ratio_to_bare   five senses, ground truth, random policy, snapshots, memory, against the simulator that
+                               only steps physics and renders the same RGB-D camera with Isaac Lab's own renderer
+  wake+encode  ratio_to_bare   the same with each observation encoded into its context (24.2 M parameters, with history)
   sleep        ratio_to_pure   consolidation of re-lived moments, against forward + backward + optimizer step on one
                                prepared batch of the same size; target at least 0.9
   cycle        seconds         wall-clock of `sage-ext cycle preset=demo`, simulator start included (after an untimed
                peak_gb         preset=debug, which lets Warp compile its kernels); targets 60 s and 3 GB
+
+arms:
+  sage-ext                     as users get it: on a CPU, our renderer casts rays on all cores
+  sage-ext, stock renderer     like for like, what the senses cost: targets 0.85 for wake and 0.6 for wake+encode
+  bare, pure                   what is compared with; `bare, our renderer` tells what the renderer alone brings
+  part: ...                    where the time of a step of all worlds, or of an update, goes [ms], from blocks of their
+                               own, because stopwatches cost time too
 Value is the median over the rounds, spread the interquartile range. steps_per_s counts steps of all worlds together.
-Arms `part: ...` tell in ms where the time of a step of all worlds, or of an update, goes; they come from blocks of
-their own, because stopwatches cost time too.
 """
 
 EPILOG = """\
 presets:
-  cpu   16 worlds, camera 64x64, batches of 12 moments, on the CPU: about three minutes on 2 cores that are idle
-  gpu   256 worlds, camera 128x128, batches of 128 moments, on cuda:0; no GPU was at hand to try it on
+  cpu   16 worlds and what else preset=demo says, on the CPU: about three minutes on 2 cores that are idle
+  gpu   what preset=gpu says: 256 worlds, camera 128x128, on cuda:0; no GPU was at hand to try it on
 
 examples:
   python -m bench.speed                                 all cases, rows into runs/bench/speed.json
@@ -73,8 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="which to measure (default all)")
     parser.add_argument("--rounds", type=_whole, default=12, metavar="N", help="blocks of each kind (default 12)")
     parser.add_argument(
-        "--steps", type=_whole, default=20, metavar="N",
-        help="environment steps of a block of wake; a multiple of 10 gives each as many snapshots (default 20)",
+        "--steps", type=_whole, default=10, metavar="N",
+        help="environment steps of a block of wake; a multiple of 10 gives each as many snapshots (default 10)",
     )  # fmt: skip
     return run_bench(measure, parser.parse_args(argv))
 
@@ -88,6 +88,8 @@ def measure(options: argparse.Namespace) -> Table:
     budget: dict[str, Any] = {"preset": options.preset}
     if hasattr(os, "getloadavg"):
         budget["load_before"] = round(os.getloadavg()[0], 2)
+    if "OMP_WAIT_POLICY" in os.environ:
+        budget["omp_wait_policy"] = os.environ["OMP_WAIT_POLICY"]
     table = Table("speed", budget, [options.seed])
     start = time.monotonic()
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,7 @@ def measure(options: argparse.Namespace) -> Table:
     try:
         # First, while this process is small: Linux counts a parent's memory to its child's peak.
         if "cycle" in options.cases:
-            measure_cycle(table, options, work)
+            speed_cycle.measure(table, options, work)
         if {"wake", "sleep"} & set(options.cases):
             measure_phases(table, options, work)
     finally:
@@ -116,61 +118,74 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
     from sage_ext.wake import open_memory
 
     rounds = options.rounds if "wake" in options.cases else 1
-    blocks = speed_wake.schedule(rounds, options.steps)
     # Some steps to spare, because all worlds' episodes end at once and what follows a reset is no usual step.
-    seconds = (speed_wake.wake_steps(blocks) + 5) / 30
+    steps = 5 + blocks.wake_steps(blocks.schedule(blocks.kinds(True), rounds, options.steps))
     size = ["preset=demo", "task.num_envs=16", "task.device=cpu"] if options.preset == "cpu" else ["preset=gpu"]
     usual = load_config(size)
-    config = load_config([*size, f"seed={options.seed}", f"task.episode_length_s={seconds}"])
+    config = load_config([*size, f"seed={options.seed}", f"task.episode_length_s={steps / STEPS_PER_SECOND}"])
     device = _device(config)
     mind = None if options.run is None else Mind.load(options.run / "checkpoint", config.sleep, device)
-    _say(f"wake and sleep: {config.task.num_envs} worlds on {device}, starting the simulator")
+    say(f"wake and sleep: {config.task.num_envs} worlds on {device}, starting the simulator")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with quiet(work / "simulator.log"):
         env: Any = SimulatedBody().environment(config)
     memory = open_memory(work / "memory", env, config.task.num_envs * env.max_episode_length)
     try:
         if mind is None:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
-            mind = Mind.create(spec, env.single_action_space.shape[0], config.sleep, options.seed, str(env.device))
-        table.budget |= {"worlds": env.num_envs, "camera": config.task.resolution, "threads": torch.get_num_threads()}
-        _say(f"wake: {rounds} rounds of {options.steps} steps of each of {', '.join(speed_wake.KINDS)}")
+            mind = Mind.create(spec, env.single_action_space.shape[0], config.sleep, options.seed, device)
+        plan = blocks.schedule(blocks.kinds(speed_wake.two_renderers(env)), rounds, options.steps)
+        say(f"wake: {rounds} rounds of {options.steps} steps of each of bare, wake and wake+encode")
         with quiet(work / "simulator.log"):
-            lived = speed_wake.measure(env, mind, memory, blocks, config.memory.snapshot_every, options.seed)
+            lived = speed_wake.measure(env, mind, memory, plan, config.memory.snapshot_every, options.seed)
         if "wake" in options.cases:
+            table.budget |= {"worlds": env.num_envs, "camera": config.task.resolution}
             table.budget |= {"rounds": rounds, "steps_a_block": options.steps}
             wake_rows(table, lived, env.num_envs, usual.task.steps)
         if "sleep" in options.cases:
-            _say(f"sleep: {options.rounds} rounds of {speed_sleep.UPDATES} updates of {config.sleep.batch} moments")
+            say(f"sleep: {options.rounds} rounds of {speed_sleep.UPDATES} updates of {config.sleep.batch} moments")
             with quiet(work / "simulator.log"):
                 slept = speed_sleep.measure(env, mind, memory, config.sleep, options.rounds, options.seed)
             table.budget |= {"moments_an_update": config.sleep.batch, "looks_a_moment": config.sleep.steps}
             sleep_rows(table, slept, config.sleep.batch)
     finally:
+        torch.set_num_threads(threads)
         memory.close()
         with quiet(work / "simulator.log"):
             env.close()
 
 
-def wake_rows(table: Table, times: speed_wake.Times, worlds: int, episode: int) -> None:
+def wake_rows(table: Table, times: blocks.Times, worlds: int, episode: int) -> None:
     """Turn times of wake into rows.
 
     Args:
         table: Where they go.
-        times: What was measured.
+        times: What was measured; the first kind is the base.
         worlds: Parallel worlds.
         episode: Steps of a usual episode, over which its reset is spread.
     """
     share = times.reset / episode
-    charged = {k: [v + (share if k != speed_wake.BARE else 0.0) for v in vs] for k, vs in times.blocks.items()}
-    for kind in (speed_wake.WAKE, speed_wake.ENCODE):
-        table.add(OURS, kind, "ratio_to_bare", *paired_ratio(charged[speed_wake.BARE], charged[kind]))
-    for kind in speed_wake.KINDS:
-        arm = kind if kind == speed_wake.BARE else OURS
-        table.add(arm, kind, "steps_per_s", *median_iqr([worlds / v for v in charged[kind]]))
-        table.add(arm, kind, "ms", *median_iqr([1e3 * v for v in charged[kind]]))
+    charged = {
+        kind: [second + (0.0 if kind.case == blocks.BARE else share) for second in seconds]
+        for kind, seconds in times.blocks.items()
+    }
+    base = next(iter(charged))
+
+    def arm(kind: blocks.Kind) -> str:
+        ours = "bare" if kind.case == blocks.BARE else OURS
+        if kind.stock == (ours == OURS) and base.stock:
+            return f"{ours}, {'stock' if kind.stock else 'our'} renderer"
+        return ours
+
+    for kind in sorted(charged, key=lambda kind: (kind.case == blocks.BARE, kind.case, kind.stock)):
+        if kind != base:
+            table.add(arm(kind), kind.case, "ratio_to_bare", *paired_ratio(charged[base], charged[kind]))
+        table.add(arm(kind), kind.case, "steps_per_s", *median_iqr([worlds / second for second in charged[kind]]))
+        table.add(arm(kind), kind.case, "ms", *median_iqr([1e3 * second for second in charged[kind]]))
     for kind, parts in times.parts.items():
-        more = {"reset, spread over an episode": share} if kind != speed_wake.BARE else {}
-        _part_rows(table, kind, {k: v for k, v in parts.items() if v} | more, times.watched[kind] + sum(more.values()))
+        more = {} if kind.case == blocks.BARE else {"reset, spread over an episode": share}
+        _part_rows(table, kind.case, parts | more, times.watched[kind] + sum(more.values()))
 
 
 def sleep_rows(table: Table, times: speed_sleep.Times, batch: int) -> None:
@@ -188,66 +203,6 @@ def sleep_rows(table: Table, times: speed_sleep.Times, batch: int) -> None:
         table.add(arm, "sleep", "ms", *median_iqr([1e3 * v for v in values]))
     _part_rows(table, "sleep", times.parts, times.watched)
     table.add("before: re-living", "sleep", "ms", 1e3 * times.reliving)
-
-
-def measure_cycle(table: Table, options: argparse.Namespace, work: Path) -> None:
-    """A whole cycle as a user runs it."""
-    device = f"task.device={'cpu' if options.preset == 'cpu' else 'cuda:0'}"
-    _say("cycle: once with preset=debug, untimed, for Warp to compile its kernels")
-    run_cycle(work / "debug", ["preset=debug", device], work / "cycle.log")
-    _say("cycle: preset=demo")
-    seconds, summary = run_cycle(work / "demo", ["preset=demo", device, f"seed={options.seed}"], work / "cycle.log")
-    cycle_rows(table, seconds, summary)
-
-
-def run_cycle(runs: Path, tokens: list[str], log: Path) -> tuple[float, dict[str, Any]]:
-    """Run ``sage-ext cycle`` in a process of its own.
-
-    Args:
-        runs: An empty folder for the run.
-        tokens: Its settings.
-        log: Where its output goes.
-
-    Returns:
-        Seconds from its start to its end, and its summary.
-
-    Raises:
-        SageError: It failed.
-    """
-    paths = [str(REPOSITORY), str(REPOSITORY / "envs"), str(REPOSITORY / "tasks"), os.environ.get("PYTHONPATH", "")]
-    command = [sys.executable, "-m", "sage_ext", "cycle", *tokens, f"runs={runs.absolute()}"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    with open(log, "ab") as file:
-        start = time.monotonic()
-        done = subprocess.run(
-            command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False
-        )
-        seconds = time.monotonic() - start
-    summaries = list(runs.glob("*/summary.json"))
-    if done.returncode or len(summaries) != 1:
-        tail = " ".join(log.read_text(encoding="utf-8", errors="replace")[-500:].split())
-        raise SageError("cycle", " ".join(tokens), f"exit code {done.returncode}: ...{tail}", "run it by itself")
-    return seconds, json.loads(summaries[0].read_text(encoding="utf-8"))
-
-
-def cycle_rows(table: Table, seconds: float, summary: Mapping[str, Any]) -> None:
-    """Turn a cycle's summary into rows.
-
-    Args:
-        table: Where they go.
-        seconds: Wall-clock of the whole process.
-        summary: What it wrote.
-    """
-    table.add(OURS, "cycle", "seconds", seconds)
-    table.add(OURS, "cycle", "peak_gb", summary["measured"]["peak_memory_gb"])
-    for name in ("experiences", "consolidations", "explorations"):
-        table.add(OURS, "cycle", name, summary[name])
-    spent = summary["measured"]["seconds"]
-    for phase, value in spent.items():
-        table.add(f"part: {phase}", "cycle", "seconds", value)
-    table.add("part: imports, summary, end", "cycle", "seconds", seconds - sum(spent.values()))
-    for metric, value in SEED_REPORTED.items():
-        table.add("seed (reported)", "cycle", metric, value)
 
 
 def _part_rows(table: Table, case: str, parts: Mapping[str, float], whole: float) -> None:
@@ -273,10 +228,6 @@ def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
     return int(text)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Times:
     reliving: float = 0.0
 
 
-def measure(env: Any, mind: Mind, memory: Memory, config: Any, repeats: int, seed: int) -> Times:
+def measure(env: Any, mind: Mind, memory: Memory, config: Any, rounds: int, seed: int) -> Times:
     """Re-live some moments, then learn from them in both ways, block by block.
 
     Args:
@@ -49,7 +49,7 @@ def measure(env: Any, mind: Mind, memory: Memory, config: Any, repeats: int, see
         mind: Learns.
         memory: Holds complete episodes.
         config: ``sleep`` of the run's config.
-        repeats: Rounds.
+        rounds: How often each gets its turn.
         seed: Of moments and variations.
     """
     import torch
@@ -77,18 +77,20 @@ def measure(env: Any, mind: Mind, memory: Memory, config: Any, repeats: int, see
         consolidate(mind, moments, config.batch, generator)
 
     learn = {PURE: pure, SLEEP: sleep}
-    sleep()  # Finds its scale, makes the optimizer's state, warms the device up.
-    pure()
-    for kind in alternating((PURE, SLEEP), repeats):
-        sync()
-        start = time.perf_counter()
-        learn[kind]()
-        sync()
-        times.blocks[kind].append((time.perf_counter() - start) / UPDATES)
-    with stopwatches(Parts(sync), mind, moments) as parts:
-        start = time.perf_counter()
-        sleep()
-        times.watched = (time.perf_counter() - start) / UPDATES
+    with mind.at_work():
+        sleep()  # Finds its scale, makes the optimizer's state, warms the device up.
+        pure()
+        for kind in alternating((PURE, SLEEP), rounds):
+            sync()
+            start = time.perf_counter()
+            learn[kind]()
+            sync()
+            times.blocks[kind].append((time.perf_counter() - start) / UPDATES)
+        with stopwatches(Parts(sync), mind, moments) as parts:
+            start = time.perf_counter()
+            sleep()
+            sync()
+            times.watched = (time.perf_counter() - start) / UPDATES
     times.parts = {name: value / UPDATES for name, value in parts.seconds.items()}
     return times
 

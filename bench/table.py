@@ -195,6 +195,11 @@ def run_bench(measure: Callable[[argparse.Namespace], Table], options: argparse.
     return 0
 
 
+def say(text: str) -> None:
+    """Tell what goes on, apart from the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def median_iqr(values: Sequence[float]) -> tuple[float, float]:
     """Median and interquartile range; the range of one value is 0."""
     if not values:

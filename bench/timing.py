@@ -12,7 +12,7 @@ from .table import median_iqr
 Clock = Callable[[], float]
 
 
-def alternating(kinds: Sequence[str], repeats: int) -> list[str]:
+def alternating[T](kinds: Sequence[T], repeats: int) -> list[T]:
     """Order of the blocks: each kind once a round, forwards and backwards in turn (ABC CBA ABC ...).
 
     A machine that grows slower or faster meanwhile then disturbs all kinds alike.
@@ -21,7 +21,7 @@ def alternating(kinds: Sequence[str], repeats: int) -> list[str]:
         kinds: What is compared.
         repeats: Rounds.
     """
-    order: list[str] = []
+    order: list[T] = []
     for number in range(repeats):
         order += kinds if number % 2 == 0 else reversed(kinds)
     return order

@@ -11,6 +11,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from .environment import Environment, Policy, derived_seed
+from .errors import SageError
 from .memory import Memory
 
 
@@ -50,14 +51,20 @@ def open_memory(path: Path, env: Environment, capacity: int) -> Memory:
     Raises:
         SageError: The memory is damaged, in use, of another task, or the disk refuses.
     """
-    if (path / "meta.json").exists():
-        return Memory.open(path)
     obs, _ = env.reset()
     n = env.num_envs
     action = torch.zeros(n, *env.single_action_space.shape)  # type: ignore[misc]
     flags = torch.zeros(n, dtype=torch.bool)
     rows = env.snapshot()
     example = remembered_step(env, obs, action, (torch.zeros(n), flags, flags), rows, flags)
+    if (path / "meta.json").exists():
+        memory = Memory.open(path)
+        try:
+            memory.schema.check(example.cpu())
+        except SageError:
+            memory.close()
+            raise
+        return memory
     return Memory.create(path, example[0].cpu(), capacity, max_episode_steps=env.max_episode_length)
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SPEEDS = (0.5, 1.0, 2.0)
 """How many environment steps pass between two looks; the physics step stays the same."""
 
+APART = 2.0
+"""How far above each other bodies are put for the solver to forget their contacts [m]."""
+
 Observations = dict[str, dict[str, Tensor]]
 
 
@@ -62,6 +65,7 @@ def relive(
     if steps % max(1, int(speed)):
         raise ValueError(f"actions.steps={steps}: must be a multiple of the speed {speed:g}")
     ids = torch.arange(n, device=env.device)
+    _forget_contacts(env, rows, ids)
     snapshot.restore(env, rows, ids)
     _vary(env, ids, gravity_scale, friction_scale, viewpoint)
     hold, look_every = env.cfg.decimation, int(env.cfg.decimation * speed)
@@ -82,6 +86,21 @@ def relive(
     return {
         group: {k: torch.stack([s[group][k][:n] for s in seen], dim=1) for k in seen[0][group]} for group in seen[0]
     }
+
+
+def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:
+    """Make the solver forget the contacts of whatever the worlds did before.
+
+    It starts from the impulses it remembers, so that the same moment could go on differently
+    after another past. One step with all bodies apart in the air leaves it nothing to remember.
+    """
+    apart, where = rows.clone(), snapshot.layout(env)
+    apart[:, where["robot.pose"].start + 2] += APART
+    for body in range(len(env.objects)):
+        apart[:, where["objects.pose"].start + 7 * body + 2] += APART * (2 + body)
+    snapshot.restore(env, apart, ids)
+    env.advance(1)
+    env.discard_ticks()
 
 
 def _vary(env: SageEnv, ids: Tensor, gravity: Tensor | None, friction: Tensor | None, viewpoint: Tensor | None) -> None:

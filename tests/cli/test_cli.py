@@ -83,14 +83,14 @@ def test_wake_is_a_new_run_with_wake_alone(cycle, tmp_path):
 @pytest.mark.parametrize("command", ["sleep", "dream"])
 def test_sleep_and_dream_go_on_in_a_run(cycle, tmp_path, capfd, command):
     main(["wake", "preset=debug"])
-    assert main([command, "latest", "sleep.lr=0.01", "dream.before=5"]) == 0
+    assert main([command, "latest", "sleep.lr=0.01", "dream.looks=10"]) == 0
     path = only_run(tmp_path)
     config, where, phases, state = cycle.calls[1]
     assert (where.resolve(), phases, state["visit"]) == (path, [command], 1)
-    assert config == load_config(["preset=debug", "sleep.lr=0.01", "dream.before=5"])
+    assert config == load_config(["preset=debug", "sleep.lr=0.01", "dream.looks=10"])
     assert config == Config.from_yaml(path / "config.yaml")
     out = capfd.readouterr().out
-    assert "sleep.lr: 0.0001 -> 0.01\n" in out and "dream.before: 8 -> 5\n" in out
+    assert "sleep.lr: 0.0001 -> 0.01\n" in out and "dream.looks: 16 -> 10\n" in out
     assert main([command, path.name]) == 0
     assert cycle.calls[2][3]["visit"] == 2
 

@@ -64,7 +64,7 @@ def test_a_base_keeps_what_is_not_overridden():
     assert changed.sleep.variations.spatial == dataclasses.replace(base.sleep.variations.spatial, yaw_deg=5.0)
     assert changed.sleep.variations.physical.gravity_scale == (0.5, 2.0)
     assert dataclasses.replace(changed, sleep=base.sleep) == base
-    assert load_config(["preset=demo"], base).sleep.batch == 12
+    assert load_config(["preset=demo"], base).sleep.batch == 30
 
 
 def test_values_have_their_types():
@@ -202,7 +202,7 @@ def test_yaml_round_trip(tmp_path):
 )
 def test_a_corrupt_file_is_named(tmp_path, text, problem):
     path = tmp_path / "config.yaml"
-    path.write_text(load_config().to_yaml().replace("batch: 12", "batch: 0") if text is None else text)
+    path.write_text(load_config().to_yaml().replace("batch: 30", "batch: 0") if text is None else text)
     with pytest.raises(SageError, match=problem) as caught:
         Config.from_yaml(path)
     assert str(path) in str(caught.value)

@@ -184,6 +184,6 @@ def test_an_open_memory_is_taken_up_and_another_kind_refused(tmp_path: Path) -> 
     lived(tmp_path / "m", env, 2).close()
     with open_memory(tmp_path / "m", env, 1000) as memory:
         assert len(memory) == 20
-    other = BallWorld(2, 10, 32)
-    with open_memory(tmp_path / "m", env, 1000) as memory, pytest.raises(SageError, match=r"observation\.depth"):
-        wake(other, lambda s: Push(other, s), memory, 2, 5, 0)
+    with pytest.raises(SageError, match=r"observation\.depth"):
+        open_memory(tmp_path / "m", BallWorld(2, 10, 32), 1000)
+    open_memory(tmp_path / "m", env, 1000).close()

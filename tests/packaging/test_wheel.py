@@ -55,7 +55,7 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
     assert "Requires-Dist: isaaclab[ovphysx]==3.0.0; extra == 'sim'" in metadata
     assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()
     entry_points = wheel.read(f"{info}/entry_points.txt").decode()
-    assert "[console_scripts]\nsage-ext = sage_ext.cli:main\n" in entry_points
+    assert "[console_scripts]\nsage-ext = sage_ext.cli:run\n" in entry_points
     assert "[isaaclab.tasks]\nsage = sage_tasks\n" in entry_points
 
 
