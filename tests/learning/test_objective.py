@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sage_ext.context import checkpoint
-from sage_ext.context.layout import GROUPS, family
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, family
 from sage_ext.errors import SageError
 from sage_ext.learning.diagnostics import effective_rank
 from sage_ext.learning.objective import Batch, Objective
@@ -112,17 +112,56 @@ def test_calibration_teaches_the_variance_alone(objective: Objective) -> None:
     assert low > 0.5 and high < 2.0
 
 
-def test_frames_that_are_not_comparable_need_not_agree(objective: Objective) -> None:
+def test_what_shows_no_remembered_instant_need_not_agree(objective: Objective) -> None:
     batch = make_batch(4)
-    assert _evaluate(objective, replace(batch, comparable=torch.zeros(4, dtype=torch.bool)))["invariance"] == 0
-    first = torch.tensor([True, False, False, False])
-    one = _evaluate(objective, replace(batch, comparable=first))["invariance"]
+    none = torch.full((4, 4), -1)
+    assert _evaluate(objective, replace(batch, match=none))["invariance"] == 0
+    first = none.clone()
+    first[0] = torch.arange(4)
+    one = _evaluate(objective, replace(batch, match=first))["invariance"]
     alone = {name: {k: v[:1] for k, v in getattr(batch, name).items()} for name in ("remembered", "varied")}
     single = Batch(alone["remembered"], alone["varied"], batch.actions[:1], batch.change[:1])
-    assert one == pytest.approx(_evaluate(objective, single)["invariance"], rel=1e-4)
-    frames = torch.zeros(4, 4, dtype=torch.bool)
-    frames[0] = True
-    assert one == pytest.approx(_evaluate(objective, replace(batch, comparable=frames))["invariance"], rel=1e-5)
+    assert one > 0 and one == pytest.approx(_evaluate(objective, single)["invariance"], rel=1e-4)
+
+
+def test_step_for_step_is_the_default_match(objective: Objective) -> None:
+    batch = make_batch(4)
+    same = replace(batch, match=torch.arange(4).expand(4, 4))
+    assert _evaluate(objective, same)["invariance"] == pytest.approx(
+        _evaluate(objective, batch)["invariance"], rel=1e-5
+    )
+
+
+def test_each_varied_step_agrees_with_the_remembered_step_of_its_instant(objective: Objective) -> None:
+    """The half and the double of a speed, against the same written out step by step."""
+    generator = torch.Generator().manual_seed(0)
+    remembered, varied = (torch.randn(2, 5, CONTEXT_WIDTH, generator=generator) for _ in range(2))
+    match = torch.tensor([[1, 3, -1, -1, -1], [-1, 0, -1, 1, -1]])
+    semantic = slice(family("semantic")[0].start, family("semantic")[-1].slice.stop)
+    apart = [
+        (remembered[b, match[b, t], semantic] - varied[b, t, semantic]).square().mean()
+        for b in range(2)
+        for t in range(5)
+        if match[b, t] >= 0
+    ]
+    assert len(apart) == 4
+    batch = replace(make_batch(2, 5), match=match)
+    found = objective._invariance(batch, remembered, varied)
+    assert float(found) == pytest.approx(float(torch.stack(apart).mean()), rel=1e-5)
+    shifted = varied.clone()
+    shifted[0, :2, semantic] = remembered[0, [1, 3], semantic]
+    shifted[1, [1, 3], semantic] = remembered[1, [0, 1], semantic]
+    assert float(objective._invariance(batch, remembered, shifted)) == 0, "other groups and steps have no say"
+
+
+def test_a_step_without_a_match_gets_no_pull(objective: Objective) -> None:
+    """Nor does the remembered step that a clamped -1 would point to."""
+    remembered, varied = (torch.randn(2, 4, CONTEXT_WIDTH, requires_grad=True) for _ in range(2))
+    match = torch.tensor([[-1, -1, 2, -1], [-1, -1, -1, 3]])
+    objective._invariance(replace(make_batch(2), match=match), remembered, varied).backward()
+    assert remembered.grad is not None and varied.grad is not None
+    pulled = [[0, 2], [1, 3]]
+    assert remembered.grad.abs().sum(-1).nonzero().tolist() == varied.grad.abs().sum(-1).nonzero().tolist() == pulled
 
 
 def test_equal_branches_agree_and_show_no_change(objective: Objective) -> None:
