@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from sage_ext.errors import SageError
 from sage_ext.memory import Memory
 
-from .steps import Worlds, check_whole, example
+from .steps import Worlds, check_whole, example, tensors
 
 
 def write(memory: Memory, steps: int, worlds: int = 3, longest: int = 10, seed: int = 0) -> Worlds:
@@ -57,14 +58,14 @@ def test_it_survives_reopening_and_appending_goes_on(memory, tmp_path):
 
 
 def test_open_episodes_are_forgotten_too(memory):
-    write(memory, 20)
-    worlds = Worlds(memory, 3, 10, seed=1)
+    worlds = Worlds(memory, 3, 10)
+    worlds.ids, worlds.left = np.arange(3), np.full(3, 10)
     for _ in range(4):
-        worlds.step()
+        worlds.again()
     memory.forget_since(memory.head)
-    before = memory.episodes
-    write(memory, 1, longest=1)
-    assert [e.length for e in memory.episodes[len(before) :]] == [1, 1, 1]
+    ids = memory.head + np.arange(3)
+    memory.append(tensors(ids, np.zeros(3, np.int64), np.ones(3, bool)))
+    assert [(e.start, e.length) for e in memory.episodes] == [(i, 1) for i in ids]
     check_whole(memory)
 
 

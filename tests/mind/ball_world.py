@@ -66,13 +66,17 @@ class BallWorld:
         num_envs: Boxes.
         steps: Of an episode.
         resolution: Rows and columns of the picture.
-        goal: An episode ends in success where the robot comes further right [m].
+        goal: An episode ends in success where the robot comes further right [m],
+        lost: and in failure where it comes further left [m].
     """
 
     device = "cpu"
 
-    def __init__(self, num_envs: int = 2, steps: int = 30, resolution: int = 64, goal: float = 2.0) -> None:
-        self.num_envs, self.max_episode_length, self.resolution, self.goal = num_envs, steps, resolution, goal
+    def __init__(
+        self, num_envs: int = 2, steps: int = 30, resolution: int = 64, goal: float = 2.0, lost: float = -2.0
+    ) -> None:
+        self.num_envs, self.max_episode_length, self.resolution = num_envs, steps, resolution
+        self.goal, self.lost = goal, lost
         box, inf = gym.spaces.Box, np.inf
         senses = {
             "visual": box(0, 255, (resolution, resolution, 3), np.uint8),
@@ -113,10 +117,10 @@ class BallWorld:
         self.clock += 1
         x = self.state["pos"][:, 0].clone()
         success = x > self.goal
-        truncated = self.clock >= self.max_episode_length
-        if bool((success | truncated).any()):
-            self._place(success | truncated)
-        return self._observe(), x, success, truncated, {"success": success}
+        terminated, truncated = success | (x < self.lost), self.clock >= self.max_episode_length
+        if bool((terminated | truncated).any()):
+            self._place(terminated | truncated)
+        return self._observe(), x, terminated, truncated, {"success": success}
 
     def close(self) -> None:
         return

@@ -115,6 +115,22 @@ def test_success_is_counted_once_an_episode(tmp_path: Path, goal: float, low: fl
             assert told["success_rate"] == sum(starts.values()) / 8
 
 
+def test_success_after_a_failure_does_not_count(tmp_path: Path) -> None:
+    """All worlds fail first; the episodes that they begin then, in the same wave, succeed."""
+
+    class Turning(Push):
+        def act(self, observation: dict[str, Any]) -> torch.Tensor:
+            right = super().act(observation)
+            return right if self.count > 12 else -right
+
+    env = BallWorld(3, 40, 16, goal=-0.3, lost=-0.7)
+    with open_memory(tmp_path / "m", env, 1000) as memory:
+        told = wake(env, lambda s: Turning(env, s, expert=True), memory, 3, 10, 0)
+        ends = [memory.episode(e) for e in memory.episodes]
+        assert max(float(e["reward"].max()) for e in ends) > -0.3
+        assert told["success_rate"] == 0.0
+
+
 def test_seeds(tmp_path: Path) -> None:
     memories = [lived(tmp_path / str(i), BallWorld(2, 10, 16), 4, seed) for i, seed in enumerate((5, 5, 6))]
     assert equal(memories[0], memories[1])
