@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from isaaclab.assets import Articulation, RigidObjectCollection
 from isaaclab.envs import DirectRLEnv
-from isaaclab.utils.math import quat_apply_inverse
+from isaaclab.utils.math import quat_apply, quat_apply_inverse
 from torch import Tensor
 
 from . import snapshot
@@ -331,7 +331,7 @@ class SageEnv(DirectRLEnv):
     def _distances(self) -> Tensor:
         """From the microphone to each sounding body (N, B) [m]."""
         pose = self.robot.data.body_link_pose_w.torch[:, self._skin_body]
-        ear, _ = camera_pose(pose, self._mount, 0.0, torch.zeros_like(self.viewpoint))
+        ear = pose[:, :3] + quat_apply(pose[:, 3:].contiguous(), self._mount.expand(len(pose), 3).contiguous())
         where = torch.cat([self.loose.data.body_link_pos_w.torch, pose[:, None, :3]], dim=1)
         return (where - ear.unsqueeze(1)).norm(dim=-1)
 
