@@ -56,19 +56,18 @@ class OvPhysxEngine:
 
         self._manager, self._num_envs = OvPhysxManager, scene.num_envs
         physx = OvPhysxManager.get_physx_instance()
-        self._robot = robot
-        # As rigid bodies: the same write through the articulation makes the runtime warn each time.
-        links = [f"{env}/robot/{name}" for env in scene.env_prim_paths for name in robot.body_names]
-        self._links = physx.create_tensor_binding(prim_paths=links, tensor_type=tt.TensorType.RIGID_BODY_WRENCH)
+        self._robot, self._loose = robot, loose
         loose_paths = [f"{env}/{name}" for env in scene.env_prim_paths for name in loose.body_names]
-        force, material = tt.TensorType.RIGID_BODY_FORCE, tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
-        self._bodies = physx.create_tensor_binding(prim_paths=loose_paths, tensor_type=force)
-        self._loose_mass = loose.data.body_mass.torch.reshape(scene.num_envs, -1).to(scene.device)
-        self._link_mass = robot.data.body_mass.torch.reshape(scene.num_envs, -1).to(scene.device)
+        names = [f"robot/{link}" for link in robot.body_names] + list(loose.body_names)
+        paths = [f"{env}/{name}" for env in scene.env_prim_paths for name in names]
+        # A wrench with its place: the plainer force makes the runtime warn at each write.
+        self._bodies = physx.create_tensor_binding(prim_paths=paths, tensor_type=tt.TensorType.RIGID_BODY_WRENCH)
+        masses = [a.data.body_mass.torch.reshape(scene.num_envs, -1) for a in (robot, loose)]
+        self._mass = torch.cat(masses, dim=1).unsqueeze(-1).to(scene.device)
         self._extra = torch.zeros(scene.num_envs, 3, device=scene.device)
-        self._force = torch.zeros(len(loose_paths), 3, device=scene.device)
-        # Force, torque and where the force acts, of each link.
-        self._wrench = torch.zeros(scene.num_envs, robot.num_bodies, 9, device=scene.device)
+        # Force, torque and where the force acts, of each body.
+        self._wrench = torch.zeros(scene.num_envs, len(names), 9, device=scene.device)
+        material = tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
         self._active = False
         self._materials = {
             "objects": (OvPhysxView(physx, prim_paths=loose_paths, device=str(scene.device)), material),
@@ -88,17 +87,16 @@ class OvPhysxEngine:
     def write_gravity(self, gravity: Tensor) -> None:
         self._extra = gravity - self._scene_gravity()
         self._active = bool(self._extra.any())
-        self._force = (self._loose_mass.unsqueeze(-1) * self._extra.unsqueeze(1)).reshape(-1, 3).contiguous()
-        self._wrench[..., :3] = self._link_mass.unsqueeze(-1) * self._extra.unsqueeze(1)
+        self._wrench[..., :3] = self._mass * self._extra.unsqueeze(1)
 
     def read_gravity(self) -> Tensor:
         return self._scene_gravity() + self._extra
 
     def before_step(self) -> None:
         if self._active:
-            self._bodies.write(wp.from_torch(self._force))
-            self._wrench[..., 6:] = self._robot.data.body_com_pos_w.torch
-            self._links.write(wp.from_torch(self._wrench.view(-1, 9)))
+            places = (self._robot.data.body_com_pos_w.torch, self._loose.data.body_com_pos_w.torch)
+            self._wrench[..., 6:] = torch.cat(places, dim=1)
+            self._bodies.write(wp.from_torch(self._wrench.view(-1, 9)))
 
     def write_friction(self, scale: Tensor) -> None:
         for name, (view, kind) in self._materials.items():
