@@ -15,8 +15,10 @@ from . import stems
 from .core import SENSORY_WIDTH, Core
 from .layout import GROUPS, SENSES, Group, family
 
-_LARGEST_GAIN = 20.0
-"""Calibration scales a number up by no more: a sense silent so far must not shout when it first speaks."""
+_SILENT = 1e-4
+"""Numbers that vary by less are those of a sense that was silent; pictures' numbers vary by 1e-3 at least."""
+_SILENT_GAIN = 20.0
+"""Calibration scales those up by no more: such a sense must not shout when it first speaks."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,8 @@ class ContextEncoder(nn.Module):
         assert isinstance(layer, nn.Linear)
         if len(values) < 2:
             return
-        gain = values.std(0).clamp(min=1.0 / _LARGEST_GAIN).reciprocal()
+        deviation = values.std(0)
+        gain = torch.where(deviation > _SILENT, deviation.reciprocal(), _SILENT_GAIN)
         layer.bias.sub_(values.mean(0)).mul_(gain)
         layer.weight.mul_(gain.unsqueeze(1))
 
