@@ -5,8 +5,6 @@ MAKEFLAGS += --no-print-directory
 
 # NVIDIA's simulation libraries ask for this before they start; by running them you accept their licence.
 export OMNI_KIT_ACCEPT_EULA ?= YES
-# Threads that wait without spinning leave the cores to others.
-export OMP_WAIT_POLICY ?= PASSIVE
 ifeq ($(shell id -u),0)
 export OMNI_KIT_ALLOW_ROOT ?= 1
 endif

@@ -227,8 +227,6 @@ def _prepare(config: Config) -> None:
         SageError: It is not.
     """
     os.environ.setdefault("OMNI_KIT_ACCEPT_EULA", "YES")
-    # Read when torch loads. Threads that wait without spinning leave the cores to physics and rays.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         os.environ.setdefault("OMNI_KIT_ALLOW_ROOT", "1")
     _need_simulator()
