@@ -54,6 +54,14 @@ class Stop:
             raise Interrupted
 
 
+class Goals(BallWorld):
+    """Some robots succeed, which ends nothing."""
+
+    def step(self, action: Tensor) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, dict[str, Any]]:
+        observation, x, terminated, truncated, _ = super().step(action)
+        return observation, x, terminated, truncated, {"success": x > -0.6}
+
+
 def config_of(runs: Path, *overrides: str) -> Config:
     return configured(f"runs={runs}", "task.episode_length_s=0.6", *overrides)
 
@@ -66,7 +74,7 @@ def begin(runs: Path, *overrides: str) -> Path:
 def go(path: Path, stop: Stop | None = None, phases: tuple[str, ...] = PHASES, body: Any = None) -> dict[str, Any]:
     """What ``sage-ext resume`` does, and ``cycle`` after the folder was made."""
     with Run.open(path) as run:
-        return run_phases(run.config, run, phases, Reporter(file=io.StringIO()), stop or Stop(), body or BallBody())
+        return run_phases(run.config, run, phases, Reporter(file=io.StringIO()), stop or Stop(), body or BallBody(Goals))
 
 
 def result(path: Path) -> dict[str, Any]:
@@ -117,6 +125,7 @@ def test_the_summary_counts_what_happened(whole: Path) -> None:
     }  # fmt: skip
     counts = {"episodes": 4, "experiences": 72, "consolidations": 24, "updates": 6, "explorations": 4}
     assert {k: found[k] for k in counts} == counts
+    assert found["success_rate"] in (0.25, 0.5, 0.75)
     assert [d["law"] for d in found["dreams"]].count("float") == 2 and len(found["dreams"]) == 4
     for name, key in (("mean_coherence", "coherence"), ("mean_twin_coherence", "twin_coherence")):
         assert found[name] == pytest.approx(sum(d[key] for d in found["dreams"]) / 4)
@@ -206,13 +215,13 @@ import pytest, torch
 from sage_ext import cycle
 from sage_ext.report import Reporter
 from sage_ext.runs import Run
-from tests.mind.ball_world import BallBody, BallWorld
+from tests.mind.ball_world import BallBody
 from tests.mind.conftest import shrink
-from tests.mind.test_cycle import Stop
+from tests.mind.test_cycle import Goals, Stop
 
 calls = 0
 
-class Mortal(BallWorld):
+class Mortal(Goals):
     def relive(self, *args, **options):
         global calls
         calls += 1
