@@ -74,7 +74,9 @@ def begin(runs: Path, *overrides: str) -> Path:
 def go(path: Path, stop: Stop | None = None, phases: tuple[str, ...] = PHASES, body: Any = None) -> dict[str, Any]:
     """What ``sage-ext resume`` does, and ``cycle`` after the folder was made."""
     with Run.open(path) as run:
-        return run_phases(run.config, run, phases, Reporter(file=io.StringIO()), stop or Stop(), body or BallBody(Goals))
+        return run_phases(
+            run.config, run, phases, Reporter(file=io.StringIO()), stop or Stop(), body or BallBody(Goals)
+        )
 
 
 def result(path: Path) -> dict[str, Any]:
