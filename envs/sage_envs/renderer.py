@@ -7,7 +7,6 @@ for pixel the same picture. On a GPU the stock renderer works unchanged.
 
 from __future__ import annotations
 
-import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -65,17 +64,18 @@ class ThreadedRenderer(NewtonWarpRenderer):
     def _split(self, render_data: Any) -> list[tuple[slice, Any, dict[str, wp.array]]]:
         """Rows of each thread, their rays, and buffers of their own: the kernel wants dense ones."""
         rays, outputs = render_data.camera_rays, render_data.outputs
-        height = rays.shape[1]
-        edges = [round(i * height / self._count) for i in range(self._count + 1)]
         bands = []
-        for first, last in itertools.pairwise(edges):
+        for first in range(self._count):
+            # Every count-th row: a picture's lower half costs more than its upper one.
+            rows = slice(first, rays.shape[1], self._count)
+            field = wp.from_torch(wp.to_torch(rays)[:, rows].contiguous(), dtype=rays.dtype)
             images = {}
             for argument, name in _IMAGES.items():
                 whole = getattr(outputs, name, None)
                 if whole is not None:
-                    shape = (*whole.shape[:2], last - first, whole.shape[3])
+                    shape = (*whole.shape[:2], field.shape[1], whole.shape[3])
                     images[argument] = wp.zeros(shape, dtype=whole.dtype, device=whole.device)
-            bands.append((slice(first, last), wp.clone(rays[:, first:last]), images))
+            bands.append((rows, field, images))
         self._bands[id(render_data)] = bands
         return bands
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import snapshot
 from .dreams import Dream, dream, foresee
-from .launch import prepare_process
+from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .materials import MATERIALS
 from .observations import critic_space, pack_proprioception, policy_space
 from .physics import PhysicsControl, make_engine
@@ -55,7 +55,11 @@ class SageEnv(DirectRLEnv):
             **kwargs: Passed on.
         """
         prepare_process()
-        super().__init__(cfg, render_mode, **kwargs)
+        with drowsy_threads():
+            super().__init__(cfg, render_mode, **kwargs)
+
+    def _setup_scene(self) -> None:
+        limit_physics_threads(self.sim)
 
     def _configure_gym_env_spaces(self) -> None:
         self._setup()

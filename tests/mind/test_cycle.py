@@ -274,6 +274,19 @@ def test_a_checkpoint_is_taken_now_and_then(tmp_path: Path, monkeypatch: pytest.
     assert saved == [18, 6, 12, 18, 18]
 
 
+def test_rounds_go_on_with_the_schedule_of_variations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[int, int]] = []
+    relive_moments = cycle_module.relive_moments
+
+    def watched(*given: Any) -> Any:
+        taken.append(given[3:5])
+        return relive_moments(*given)
+
+    monkeypatch.setattr(cycle_module, "relive_moments", watched)
+    go(begin(tmp_path, "sleep.consolidations=14", "sleep.round=6", "sleep.batch=6"), phases=("wake", "sleep"))
+    assert taken == [(6, 0), (6, 3), (2, 6)], "moments, and calls of 2 worlds before them"
+
+
 def test_phases_one_by_one(whole: Path, tmp_path: Path) -> None:
     """``sage-ext wake``, then ``sleep`` and ``dream`` as visits of their own."""
     path = begin(tmp_path)

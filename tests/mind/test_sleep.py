@@ -220,9 +220,9 @@ def test_the_batch_is_the_chosen_moments(remembered: Remembered) -> None:
 
 
 def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
-    """120 moments, 50 updates: the loss falls, on moments that were never learned from too."""
+    """120 moments, 50 updates: the loss falls round by round, on moments that were never learned from too."""
     env, _ = remembered
-    config = configured("sleep.batch=12", "sleep.lr=1e-3").sleep
+    config = configured("sleep.batch=12", "sleep.lr=3e-4").sleep
     found, unseen = moments_of(remembered, config, 120), moments_of(remembered, config, 60, seed=9)
     exam = unseen.batch(torch.arange(60), torch.device("cpu"))
 
@@ -233,13 +233,15 @@ def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
 
     fresh, mind, generator = make_mind(env, config), make_mind(env, config), seeded()
     fresh.objective.encoder.calibrate(found.remembered)
-    rounds = [consolidate(mind, found, 12, generator) for _ in range(5)]
+    rounds = [consolidate(mind, found, 12, generator)]
+    first = examine(mind)
+    rounds += [consolidate(mind, found, 12, generator) for _ in range(4)]
     losses, before, after = [r["loss"] for r in rounds], examine(fresh), examine(mind)
-    assert losses[-1] == min(losses) and losses[-1] < 0.8 * losses[0]
-    assert losses[-1] < 0.6 * rounds[-1]["collapsed"]
-    assert after["loss"] < 0.95 * before["loss"]
-    assert after["loss"] < 0.5 * float(mind.objective.collapsed(exam)["loss"])
-    assert before["skill"] == 0 and after["skill"] > 0.05, "what comes is better known than from what is"
+    assert losses[-1] == min(losses) and losses[-1] < 0.85 * losses[0]
+    assert losses[-1] < 0.5 * rounds[-1]["collapsed"]
+    assert after["loss"] < 0.95 * first["loss"]
+    assert after["loss"] < 0.3 * float(mind.objective.collapsed(exam)["loss"])
+    assert before["skill"] == 0 and after["skill"] > 0.02, "what comes is better known than from what is"
     assert after["invariance"] < 0.8 * before["invariance"]
 
 
