@@ -99,7 +99,7 @@ class Encoding:
         if self._blocks.case == ENCODE:
             import torch
 
-            with torch.no_grad(), self._mind.at_work():
+            with torch.no_grad():
                 _, self._state = self._mind.objective.encoder.step(observation["policy"], self._state)
         return self._policy.act(observation)
 

@@ -8,6 +8,7 @@ for pixel the same picture. On a GPU the stock renderer works unchanged.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,7 +38,19 @@ class ThreadedRenderer(NewtonWarpRenderer):
         count = cfg.threads or min(8, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(max_workers=count, thread_name_prefix="rays") if count > 1 else None
         self._count = count
+        self.meanwhile: Callable[[], None] | None = None
+        """Called once, while the rays of the next picture are cast: what the caller has to do anyway."""
         self._bands: dict[int, list[tuple[slice, Any, dict[str, wp.array]]]] = {}
+
+    def render(self, render_data: Any) -> None:
+        """See :meth:`isaaclab.renderers.BaseRenderer.render`; :attr:`meanwhile` is done when it returns."""
+        super().render(render_data)
+        self._do_meanwhile()
+
+    def _do_meanwhile(self) -> None:
+        task, self.meanwhile = self.meanwhile, None
+        if task is not None:
+            task()
 
     def _launch_render(self, render_data: Any) -> None:
         outputs = render_data.outputs
@@ -50,6 +63,7 @@ class ThreadedRenderer(NewtonWarpRenderer):
         config.max_distance = render_data.far_clip if render_data.far_clip is not None else self.cfg.max_distance
         bands = self._bands.get(id(render_data)) or self._split(render_data)
         jobs = [self._threads.submit(self._cast, render_data, band_rays, images) for _, band_rays, images in bands]
+        self._do_meanwhile()
         for job in jobs:
             job.result()
         for rows, _, images in bands:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from isaaclab.assets import Articulation, RigidObjectCollection
 from isaaclab.envs import DirectRLEnv
-from isaaclab.utils.math import quat_apply, quat_apply_inverse
+from isaaclab.utils.math import quat_apply, quat_apply_inverse, quat_mul
 from torch import Tensor
 
 from . import snapshot
@@ -21,7 +21,7 @@ from .relive import relive
 from .room import Thing
 from .sage_env_cfg import SageEnvCfg
 from .senses.audio import ContactAudio
-from .senses.camera import VIEWPOINT_WIDTH, camera_pose
+from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
 from .senses.contacts import onset_impulse, slip_and_roll
 from .senses.touch import CylinderSkin
 
@@ -78,6 +78,8 @@ class SageEnv(DirectRLEnv):
         self.physics = PhysicsControl(engine, n, device)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
+        self._to_opengl = torch.tensor(TO_OPENGL, device=device).repeat(n, 1)
+        self._horizontal = torch.tensor([1.0, 1.0, 0.0], device=device)
         self._support = torch.tensor([t.height / 2 for t in self.objects] + [0.0], device=device)
         self._skin_body = self.robot.body_names.index(self.skin_link)
         self.audio = ContactAudio(
@@ -241,32 +243,41 @@ class SageEnv(DirectRLEnv):
     # -- senses ----------------------------------------------------------------------------
 
     def _get_observations(self) -> dict[str, dict[str, Tensor]]:
-        visual, depth = self.look()
-        if self._ticks:
-            # The engine remembers no more contact forces than its sensors were told to keep.
-            self._listen_and_feel(min(self._ticks, self.scene["object_contacts"].cfg.history_length))
-            self._ticks = 0
-        self._fresh[:] = False
-        packed, self.proprioceptive_layout = pack_proprioception(self._proprioception())
-        critic = self._critic()
-        policy = {
-            "visual": visual,
-            "depth": depth,
-            "audio": self._sound.clone(),
-            "tactile": self._taxels.clone(),
-            "proprioceptive": packed,
-        }
-        return {"policy": policy, "critic": critic}
+        others: dict[str, Tensor] = {}
+        critic: dict[str, Tensor] = {}
 
-    def look(self) -> tuple[Tensor, Tensor]:
-        """Render now: RGB (N, H, W, 3) uint8 and depth (N, H, W, 1) [m]."""
+        def sense() -> None:
+            if self._ticks:
+                # The engine remembers no more contact forces than its sensors were told to keep.
+                self._listen_and_feel(min(self._ticks, self.scene["object_contacts"].cfg.history_length))
+                self._ticks = 0
+            self._fresh[:] = False
+            packed, self.proprioceptive_layout = pack_proprioception(self._proprioception())
+            others.update(audio=self._sound.clone(), tactile=self._taxels.clone(), proprioceptive=packed)
+            critic.update(self._critic())
+
+        visual, depth = self.look(sense)
+        return {"policy": {"visual": visual, "depth": depth, **others}, "critic": critic}
+
+    def look(self, meanwhile: Callable[[], None] = lambda: None) -> tuple[Tensor, Tensor]:
+        """Render now: RGB (N, H, W, 3) uint8 and depth (N, H, W, 1) [m].
+
+        Args:
+            meanwhile: Done before this returns, while the rays are cast where the renderer can.
+        """
         camera = self.scene["camera"]
+        overlaps = hasattr(camera._renderer, "meanwhile")
+        if overlaps:
+            camera._renderer.meanwhile = meanwhile
+        else:
+            meanwhile()
         position, quat = self.camera_pose()
-        camera.set_world_poses(position, quat, convention="world")
+        # Turned here: Isaac Lab's own conversion goes through matrices and takes as long as ten of these products.
+        camera.set_world_poses(position, quat_mul(quat, self._to_opengl), convention="opengl")
         camera.update(0.0, force_recompute=True)
         out = camera.data.output
-        depth = out["depth"].torch
-        return out["rgb"].torch[..., :3].clone(), torch.where(torch.isfinite(depth), depth, 0.0)
+        depth = torch.nan_to_num(out["depth"].torch, nan=0.0, posinf=0.0, neginf=0.0)
+        return out["rgb"].torch[..., :3].clone(), depth
 
     def camera_pose(self) -> tuple[Tensor, Tensor]:
         """Where the cameras are: positions (N, 3) [m] and quaternions xyzw (N, 4), x forward, z up."""
@@ -336,7 +347,7 @@ class SageEnv(DirectRLEnv):
         """From the microphone to each sounding body (N, B) [m]."""
         pose = self.robot.data.body_link_pose_w.torch[:, self._skin_body]
         ear = pose[:, :3] + quat_apply(pose[:, 3:].contiguous(), self._mount.expand(len(pose), 3).contiguous())
-        where = torch.cat([self.loose.data.body_link_pos_w.torch, pose[:, None, :3]], dim=1)
+        where = torch.cat([self.loose.data.body_link_pose_w.torch[..., :3], pose[:, None, :3]], dim=1)
         return (where - ear.unsqueeze(1)).norm(dim=-1)
 
     def skin_forces(self, ticks: int) -> Tensor:
@@ -348,7 +359,7 @@ class SageEnv(DirectRLEnv):
         data = self.scene["skin_contacts"].data
         named = data.normal_force_matrix_w_history.torch[:, :ticks, 0]
         rest = data.net_normal_forces_w_history.torch[:, :ticks] - named.sum(dim=2, keepdim=True)
-        rest = rest * torch.tensor([1.0, 1.0, 0.0], device=self.device)
+        rest = rest * self._horizontal
         # Below this the difference of large forces is rounding, not touch.
         rest = torch.where(rest.norm(dim=-1, keepdim=True) > 1e-3, rest, 0.0)
         return torch.cat([named, rest], dim=2)
@@ -358,7 +369,7 @@ class SageEnv(DirectRLEnv):
         partners = len(self.scene["skin_contacts"].cfg.filter_prim_paths_expr) + 1
         high = torch.full((self.num_envs, partners), torch.inf, device=self.device)
         low = torch.full_like(high, -torch.inf)
-        centre = self.loose.data.body_link_pos_w.torch[..., 2] - pose[:, 2:3]
+        centre = self.loose.data.body_link_pose_w.torch[..., 2] - pose[:, 2:3]
         half = self._support[:-1]
         low[:, : len(half)], high[:, : len(half)] = centre - half, centre + half
         return low, high

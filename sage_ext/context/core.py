@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from .layout import GROUPS, SENSES, family
+from .side_by_side import side_by_side
 
 SENSORY_WIDTH: int = sum(g.width for g in family("sensory"))
 """Width of the sensory family."""
@@ -65,13 +68,18 @@ class Core(nn.Module):
             known = known & ~reset.unsqueeze(-1)
         motion = torch.where(known[..., self.sense_of], sensory - before, 0.0)
 
-        given = self.read(torch.cat([self.norm(sensory), flags.to(sensory.dtype)], -1))
-        hidden, steps = last_hidden, []
+        def enter(t: int, hidden: Tensor) -> Tensor:
+            return hidden if reset is None else torch.where(reset[:, t, None], 0.0, hidden)
+
+        read = torch.cat([self.norm(sensory), flags.to(sensory.dtype)], -1)
+        hidden, steps = enter(0, last_hidden), []
+        given, kept = side_by_side(sensory.device, lambda: self.read(read), partial(self.recur, hidden))
         for t in range(sensory.shape[1]):
-            if reset is not None:
-                hidden = torch.where(reset[:, t, None], 0.0, hidden)
+            if t:
+                hidden = enter(t, hidden)
+                kept = self.recur(hidden)
             forget_i, keep_i, new_i = given[:, t].chunk(3, -1)
-            forget_h, keep_h, new_h = self.recur(hidden).chunk(3, -1)
+            forget_h, keep_h, new_h = kept.chunk(3, -1)
             keep = torch.sigmoid(keep_i + keep_h)
             new = torch.tanh(new_i + torch.sigmoid(forget_i + forget_h) * new_h)
             hidden = torch.lerp(new, hidden, keep)

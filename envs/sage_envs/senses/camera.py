@@ -9,6 +9,9 @@ from torch import Tensor
 VIEWPOINT_WIDTH = 5
 """Yaw and pitch [rad], then a shift forward, left and up [m]."""
 
+TO_OPENGL = (0.5, -0.5, -0.5, 0.5)
+"""Quaternion xyzw that turns Isaac Lab's world convention (x forward, z up) into OpenGL's (-z forward, y up)."""
+
 
 def camera_pose(pose: Tensor, mount: Tensor, tilt: float, viewpoint: Tensor) -> tuple[Tensor, Tensor]:
     """Pose of the cameras in Isaac Lab's world convention (x forward, z up).

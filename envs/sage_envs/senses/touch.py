@@ -54,5 +54,4 @@ class CylinderSkin:
         up = (middle.unsqueeze(-1) - row) * self.rows / (self.top - self.bottom)
         w_row = torch.softmax(-0.5 * up**2, dim=-1)
         magnitude = torch.where(side > 0, force.norm(dim=-1), torch.zeros_like(side))
-        grid = torch.einsum("nm,nms,nmr->nsr", magnitude, w_sector, w_row)
-        return grid.flatten(1)
+        return torch.bmm((magnitude.unsqueeze(-1) * w_sector).transpose(1, 2), w_row).flatten(1)
