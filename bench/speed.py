@@ -40,8 +40,9 @@ cases and metrics:
                peak_gb         preset=debug, which lets Warp compile its kernels); targets 60 s and 3 GB
 
 arms:
-  sage-ext                     as users get it: on a CPU, our renderer casts rays on all cores
-  sage-ext, stock renderer     like for like, what the senses cost: targets 0.85 for wake and 0.6 for wake+encode
+  sage-ext                     as users get it: on a CPU, our renderer casts rays on all cores; targets 0.85 for wake
+                               and 0.6 for wake+encode
+  sage-ext, stock renderer     like for like: what the senses cost
   bare, pure                   what is compared with; `bare, our renderer` tells what the renderer alone brings
   part: ...                    where the time of a step of all worlds, or of an update, goes [ms], from blocks of their
                                own, because stopwatches cost time too
