@@ -24,6 +24,7 @@ from torch import Tensor
 
 from . import snapshot
 from .relive import relive
+from .senses.hearing import EAR_BANDS
 from .senses.spectrogram import log_mel
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def dream(env: SageEnv, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> D
     waves, visible, speed, distance = [], [], [], []
 
     def watch(_: int) -> None:
-        waves.append(env.audio.waveform[:n].clone())
+        waves.append(env.senses.hearing.waveform[:n].clone())
         visible.append(objects_in_view(env)[:n])
         distance.append((env.loose.data.body_link_pos_w.torch[:n] - env.camera_pose()[0][:n, None]).norm(dim=-1))
         speed.append(env.loose.data.body_com_vel_w.torch[:n, :, :3].norm(dim=-1))
@@ -188,9 +189,9 @@ def _reverse(env: SageEnv, twin: dict[str, Tensor], waves: Tensor, at: int) -> d
     felt[:, at:, layout["last_action"]] = twin["proprioceptive"][:, at:, layout["last_action"]]
 
     samples = waves.shape[-1]
-    sound = torch.cat([waves[:, :at].flatten(1), waves[:, :at].flatten(1).flip(1)], dim=1)
+    forwards = waves[:, :at].transpose(1, 2).flatten(2)  # (n, ears, samples)
+    sound, rate = torch.cat([forwards, forwards.flip(2)], dim=2), env.senses.hearing.audio.sample_rate
     for look in range(at, 2 * at):
-        piece = sound[:, look * samples : (look + 1) * samples]
-        past = sound[:, : look * samples]
-        out["audio"][:, look] = log_mel(piece, env.audio.sample_rate, past).flatten(1)
+        piece, past = sound[..., look * samples : (look + 1) * samples], sound[..., : look * samples]
+        out["audio"][:, look] = log_mel(piece, rate, past, EAR_BANDS).flatten(1)
     return out

@@ -33,7 +33,7 @@ class Stage:
         self._silence = self.rows[:, self.where["senses.audio"]].clone()
         for name in ("robot.velocity", "robot.joint_position", "robot.joint_velocity", "objects.velocity"):
             self.set(name, 0.0)
-        for name in ("last_action", "senses.force", "senses.velocity", "senses.joint_speed"):
+        for name in ("last_action", "senses.force", "senses.velocity", "senses.imu_velocity", "senses.joint_speed"):
             self.set(name, 0.0)
         self.robot((0.0, 0.0, 0.0))
         for i, thing in enumerate(OBJECTS):
@@ -54,9 +54,7 @@ class Stage:
         turn = (0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2))
         self._put("robot.pose", 0, 7, (*position, *turn))
         self._put("robot.velocity", 0, 6, velocity)
-        # The last body whose velocity the senses remember is the rover's skin.
-        bodies = (self.where["senses.velocity"].stop - self.where["senses.velocity"].start) // 6
-        self._put("senses.velocity", bodies - 1, 6, velocity)
+        self._put("senses.imu_velocity", 0, 6, velocity)
 
     def object(self, index: int, position: Sequence[float], velocity: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
         self._put("objects.pose", index, 7, (*position, 0.0, 0.0, 0.0, 1.0))

@@ -49,9 +49,9 @@ class Source(NamedTuple):
 class ContactAudio:
     """The microphones of N worlds with the same B sounding bodies and M motors each.
 
-    More ears are more worlds: two microphones per robot are ``2 * N`` worlds that hear the same events at
-    other distances, with ``bands=32`` so that both fit the 1024 numbers of the ``audio`` sense. On a CPU the same
-    calls give the same bits; on a GPU sounds that arrive together add up in any order.
+    More ears are more worlds: two microphones per robot are ``2 * N`` worlds with ``ears=2`` that hear the same events
+    at other distances. On a CPU the same calls give the same bits; on a GPU sounds that arrive together add up in any
+    order.
 
     Args:
         num_worlds: N.
@@ -64,6 +64,7 @@ class ContactAudio:
         bands: Mel bands of :meth:`spectrogram`.
         device: Where the tensors live.
         seed: Of the noise tables and of where in them each world starts.
+        ears: So many consecutive worlds are one: the same noise rubs there.
 
     Attributes:
         waveform: Pressure in Pa heard in the last look, shape (N, samples); zeros before the first.
@@ -82,6 +83,7 @@ class ContactAudio:
         bands: int = BANDS,
         device: str | torch.device = "cpu",
         seed: int = 0,
+        ears: int = 1,
     ) -> None:
         self.samples_per_step = round(sample_rate * physics_dt)
         if abs(sample_rate * physics_dt - self.samples_per_step) > 1e-6 or self.samples_per_step % FRAMES:
@@ -94,7 +96,7 @@ class ContactAudio:
         self._max_delay = math.ceil(max_distance / SPEED_OF_SOUND * sample_rate)
         generator = torch.Generator().manual_seed(seed)
         self._build_tables(generator)
-        self._build_state(generator)
+        self._build_state(generator, ears)
 
     def _build_tables(self, generator: torch.Generator) -> None:
         """Per body: the modes' waveforms over one step, and loops of its scraping and rolling noise."""
@@ -131,7 +133,7 @@ class ContactAudio:
         self._harmonic = torch.arange(1, len(_HARMONICS) + 1, device=self.device)[:, None]
         self._harmonic_gain = torch.tensor(_HARMONICS, device=self.device)[:, None]
 
-    def _build_state(self, generator: torch.Generator) -> None:
+    def _build_state(self, generator: torch.Generator, ears: int) -> None:
         """Lay out the state: one flat row a world, of which the named parts are views."""
         worlds, bodies = self.num_worlds, len(self.sources)
         parts = {
@@ -151,7 +153,8 @@ class ContactAudio:
         self._part = {name: piece.view(worlds, *shape) for (name, shape), piece in pieces}
         self._part["weight"].fill_(-1.0)
         self._part["delay"].fill_(-2.0 * _DELAY_SLACK)  # so far off that the first step corrects it
-        self._part["noise"].copy_(torch.randint(_NOISE_BLOCKS, (worlds, 1), generator=generator))
+        starts = torch.randint(_NOISE_BLOCKS, (worlds // ears, 1), generator=generator)
+        self._part["noise"].copy_(starts.repeat_interleave(ears, dim=0))
         self._fresh = self._rows.clone()
         self._past = torch.zeros(worlds, WINDOW, device=self.device)
         self.waveform = torch.zeros(worlds, 4 * self.samples_per_step, device=self.device)

@@ -11,9 +11,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
+
+from ..observations import TACTILE_WIDTH
+
+if TYPE_CHECKING:
+    from ..sage_env import SageEnv
+
+
+class Touch(Protocol):
+    """A robot's sense of touch.
+
+    Attributes:
+        links: Links of the robot that feel, in the order of the ``skin_contacts`` sensor.
+        width: Taxels.
+    """
+
+    links: tuple[str, ...]
+    width: int
+
+    def feel(self, ticks: int) -> Tensor:
+        """Force on each taxel, mean over the last physics steps (N, width) [N]."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +77,58 @@ class CylinderSkin:
         w_row = torch.softmax(-0.5 * up**2, dim=-1)
         magnitude = torch.where(side > 0, force.norm(dim=-1), torch.zeros_like(side))
         return torch.bmm((magnitude.unsqueeze(-1) * w_sector).transpose(1, 2), w_row).flatten(1)
+
+
+class SkinTouch:
+    """Touch of a robot whose one link wears a cylindrical skin.
+
+    The ``skin_contacts`` sensor names the partners: first the loose objects, then whatever else; what it does not name,
+    the walls, is the last partner.
+
+    Args:
+        env: The environment, its simulation started.
+        link: The link.
+        skin: Its skin.
+    """
+
+    def __init__(self, env: SageEnv, link: str, skin: CylinderSkin) -> None:
+        self._env, self._skin = env, skin
+        self.links: tuple[str, ...] = (link,)
+        self.width = skin.sectors * skin.rows
+        if self.width != TACTILE_WIDTH:
+            raise ValueError(f"skin={skin.sectors}x{skin.rows} taxels: must be {TACTILE_WIDTH} in all")
+        self._body = env.robot.body_names.index(link)
+        self._horizontal = torch.tensor([1.0, 1.0, 0.0], device=env.device)
+        self._half = torch.tensor([t.height / 2 for t in env.objects], device=env.device)
+        self._partners = len(env.scene["skin_contacts"].cfg.filter_prim_paths_expr) + 1
+
+    def feel(self, ticks: int) -> Tensor:
+        """See :meth:`Touch.feel`."""
+        pose = self._env.robot.data.body_link_pose_w.torch[:, self._body]
+        force = self.forces(ticks).mean(dim=1)
+        quat = pose[:, None, 3:].expand(-1, force.shape[1], -1).contiguous()
+        low, high = self._partner_heights(pose)
+        return self._skin.taxels(quat_apply_inverse(quat, force), low, high)
+
+    def forces(self, ticks: int) -> Tensor:
+        """Force of each partner on the skin, newest physics step first (N, ticks, M, 3) [N].
+
+        Of the last partner, the walls, only the horizontal part counts, because the floor carries the casters under
+        the same body.
+        """
+        data = self._env.scene["skin_contacts"].data
+        named = data.normal_force_matrix_w_history.torch[:, :ticks, 0]
+        rest = data.net_normal_forces_w_history.torch[:, :ticks] - named.sum(dim=2, keepdim=True)
+        rest = rest * self._horizontal
+        # Below this the difference of large forces is rounding, not touch.
+        rest = torch.where(rest.norm(dim=-1, keepdim=True) > 1e-3, rest, 0.0)
+        return torch.cat([named, rest], dim=2)
+
+    def _partner_heights(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Lowest and highest point of each partner above the link's origin (N, M) [m]; without end where unknown."""
+        high = torch.full((len(pose), self._partners), torch.inf, device=pose.device)
+        low = torch.full_like(high, -torch.inf)
+        centre = self._env.loose.data.body_link_pose_w.torch[..., 2] - pose[:, 2:3]
+        known = len(self._half)
+        low[:, :known], high[:, :known] = centre - self._half, centre + self._half
+        return low, high

@@ -11,12 +11,20 @@ from torch import Tensor
 
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF, Thing
 from sage_envs.sage_env import SageEnv
-from sage_envs.senses.touch import CylinderSkin
+from sage_envs.senses.hearing import Barriers, upright
+from sage_envs.senses.touch import CylinderSkin, SkinTouch
 
 from .navigation_env_cfg import NavigationEnvCfg
 from .placement import scatter
 
 ROVER_RADIUS = 0.2
+SKIN = CylinderSkin(bottom=0.05, top=0.25)
+
+
+# A cylinder blocks as a box of the same ground area does.
+OBSTACLE_HALVES = [
+    (*(t.radius * (1.0 if t.kind == "box" else 0.5 * math.sqrt(math.pi)),) * 2, t.height / 2) for t in OBSTACLES
+]
 
 
 class NavigationEnv(SageEnv):
@@ -28,7 +36,7 @@ class NavigationEnv(SageEnv):
     """
 
     cfg: NavigationEnvCfg
-    skin = CylinderSkin(bottom=0.05, top=0.25)
+    touch: SkinTouch
     objects = OBJECTS
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
@@ -49,6 +57,15 @@ class NavigationEnv(SageEnv):
         """Left and right wheel."""
         return 2
 
+    def make_touch(self) -> SkinTouch:
+        """The skin around the rover's body."""
+        return SkinTouch(self, "chassis", SKIN)
+
+    def barriers(self) -> Barriers:
+        """The obstacles: nothing else stands between the ears and what sounds."""
+        pose = self._fixture_pose[:, :-1]
+        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], OBSTACLE_HALVES)
+
     def _write_action(self) -> None:
         self.robot.actuators.target_command.set_velocity_index(value=self.last_action * self.cfg.wheel_speed)
 
@@ -56,7 +73,7 @@ class NavigationEnv(SageEnv):
 
     def _pose(self) -> Tensor:
         """Pose of the rover's body in its world's frame (N, 7)."""
-        pose = self.robot.data.body_link_pose_w.torch[:, self._skin_body].clone()
+        pose = self.robot.data.body_link_pose_w.torch[:, self._camera_body].clone()
         pose[:, :3] -= self.scene.env_origins
         return pose
 
@@ -67,8 +84,8 @@ class NavigationEnv(SageEnv):
 
     def _proprioception(self) -> dict[str, Tensor]:
         data = self.robot.data
-        quat = data.body_link_pose_w.torch[:, self._skin_body, 3:].contiguous()
-        velocity = data.body_com_vel_w.torch[:, self._skin_body, :3].contiguous()
+        quat = data.body_link_pose_w.torch[:, self._camera_body, 3:].contiguous()
+        velocity = data.body_com_vel_w.torch[:, self._camera_body, :3].contiguous()
         angle = data.joint_pos.torch
         return {
             "wheel_angle_sin": angle.sin(),
@@ -87,11 +104,11 @@ class NavigationEnv(SageEnv):
         poses[..., :3] -= origins
         velocities = self.loose.data.body_com_vel_w.torch.clone()
         forces = self.scene["object_contacts"].data.net_normal_forces_w.torch
-        skin = self.skin_forces(1)[:, 0]
+        skin = self.touch.forces(1)[:, 0]
         friction = self.physics.friction
         return {
             "robot_pose": self._pose(),
-            "robot_velocity": self.robot.data.body_com_vel_w.torch[:, self._skin_body].clone(),
+            "robot_velocity": self.robot.data.body_com_vel_w.torch[:, self._camera_body].clone(),
             "goal_position": self.goal.clone(),
             "object_pose": poses,
             "object_velocity": velocities,
@@ -129,7 +146,7 @@ class NavigationEnv(SageEnv):
     def _get_rewards(self) -> Tensor:
         distance = (self.goal - self._pose()[:, :2]).norm(dim=1)
         reached = distance < self.cfg.goal_reach
-        touch = self.skin_forces(1)[:, 0].norm(dim=-1).sum(dim=1)
+        touch = self.touch.forces(1)[:, 0].norm(dim=-1).sum(dim=1)
         reward = (
             self.cfg.progress_reward * (self._distance - distance)
             + self.cfg.goal_reward * reached
@@ -186,7 +203,11 @@ class NavigationEnv(SageEnv):
         many = (n, len(OBJECTS))
         poses = torch.zeros(*many, 7, device=device)
         poses[..., :2] = place[:, 1 + len(OBSTACLES) :]
-        poses[..., 2] = self._support[:-1] + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
+        poses[..., 2] = (
+            torch.tensor([t.height / 2 for t in OBJECTS], device=device)
+            + 0.01
+            + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
+        )
         poses[..., 3:] = self._upright(*many)
         poses[..., :3] += origins.unsqueeze(1)
         velocities = torch.zeros(*many, 6, device=device)
