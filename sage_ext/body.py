@@ -16,7 +16,7 @@ class SimulatedBody:
         """Start the simulator of a run.
 
         Raises:
-            ValueError: Unknown task or engine.
+            ValueError: Unknown task, engine or difficulty.
         """
         from sage_tasks.make import make
 
@@ -29,6 +29,7 @@ class SimulatedBody:
             device=task.device,
             resolution=task.resolution,
             episode_length_s=task.episode_length_s,
+            difficulty=task.difficulty,
         )
         return env
 

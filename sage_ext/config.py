@@ -24,6 +24,7 @@ class TaskConfig:
     """Which worlds, how many, and for how long."""
 
     id: str
+    difficulty: str
     num_envs: int
     physics: str
     device: str | None

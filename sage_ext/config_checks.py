@@ -79,6 +79,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "runs": pattern(r".+", "a folder", "runs=runs"),
     "name": pattern(r"[A-Za-z0-9_.-]{1,64}", "null or up to 64 letters, digits, '_', '.', '-'", "name=first"),
     "task.id": lambda: listed("sage_tasks", "TASKS"),
+    "task.difficulty": lambda: listed("sage_tasks.make", "DIFFICULTIES"),
     "task.num_envs": between(1, 2**16),
     "task.physics": lambda: listed("sage_tasks.make", "ENGINES"),
     "task.device": pattern(r"cpu|cuda(:\d{1,3})?", "null, cpu or cuda:N", "task.device=null to choose by itself"),

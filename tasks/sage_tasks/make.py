@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
 ENGINES = ("ovphysx", "newton_mjwarp", "isaacsim_physx")
+DIFFICULTIES = ("easy", "default", "hard")
+"""Names of Isaac Lab presets in the tasks' configs; a field without one of a name keeps its default."""
 
 
 def make(
@@ -21,6 +23,7 @@ def make(
     device: str | None = None,
     resolution: int = 64,
     episode_length_s: float | None = None,
+    difficulty: str = "default",
 ) -> SageEnv:
     """Start a simulator with the worlds of a task; one a process.
 
@@ -32,26 +35,34 @@ def make(
         device: ``cpu`` or ``cuda:0``; CUDA where there is one when None.
         resolution: Rows and columns of the camera.
         episode_length_s: Time limit of an episode [s]; the task's own when None.
+        difficulty: One of :data:`DIFFICULTIES`.
 
     Returns:
         The environment, not yet reset.
 
     Raises:
-        ValueError: Unknown task or engine.
+        ValueError: Unknown task, engine or difficulty, or a task without presets of that difficulty.
     """
     if task not in TASKS:
         near = difflib.get_close_matches(task, TASKS, n=1, cutoff=0.3)
         raise ValueError(f"task={task}: unknown task; use {near[0] if near else ', '.join(TASKS)}")
     if physics not in ENGINES:
         raise ValueError(f"physics={physics}: unknown engine; use one of {', '.join(ENGINES)}")
+    if difficulty not in DIFFICULTIES:
+        near = difflib.get_close_matches(difficulty, DIFFICULTIES, n=1)
+        raise ValueError(f"difficulty={difficulty}: unknown; use {near[0] if near else ', '.join(DIFFICULTIES)}")
     from sage_envs.launch import default_device, prepare_process
 
     prepare_process()
     import gymnasium as gym
-    from isaaclab_tasks.utils.hydra import resolve_presets
+    from isaaclab_tasks.utils.hydra import collect_presets, resolve_presets
     from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
 
-    cfg = resolve_presets(load_cfg_from_registry(task, "env_cfg_entry_point"), (physics,))
+    cfg = load_cfg_from_registry(task, "env_cfg_entry_point")
+    chosen = [] if difficulty == "default" else [difficulty]
+    if chosen and not any(difficulty in options for options in collect_presets(cfg).values()):
+        raise ValueError(f"difficulty={difficulty}: {task} has no preset of that name; use default")
+    cfg = resolve_presets(cfg, (physics, *chosen))
     cfg.scene.num_envs = num_envs
     cfg.seed = seed
     cfg.sim.device = device or default_device()

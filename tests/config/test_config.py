@@ -133,6 +133,7 @@ BAD = {
     "preset=null": "preset=null: is none of the presets",
     "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices navigation; use task=navigation",
     "task.id=Sage-Navigaton": "task.id=Sage-Navigaton: must be one of .*; use Sage-Navigation",
+    "task.difficulty=hrad": "task.difficulty=hrad: must be one of easy, default, hard; use hard",
     "task.physics=ovphysics": "task.physics=ovphysics: .*; use ovphysx",
     "task.device=gpu": "task.device=gpu: must be null, cpu or cuda:N",
     "task.episode_length_s=3.01": "task.episode_length_s=3.01: must be a whole number of steps.*; set 3$",

@@ -31,7 +31,7 @@ def env() -> Iterator[SageEnv]:
 def blind(env: SageEnv, monkeypatch: pytest.MonkeyPatch) -> SageEnv:
     """The environment without pictures, which take most of the time."""
     dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
-    monkeypatch.setattr(env, "look", lambda meanwhile: (meanwhile(), dark)[1])
+    monkeypatch.setattr(env, "look", lambda meanwhile=lambda: None: (meanwhile(), dark)[1])
     return env
 
 
@@ -58,6 +58,7 @@ def test_the_task_is_registered_with_all_that_it_names(env: SageEnv) -> None:
     [
         ({"task": "Sage-Navigaton"}, "task=Sage-Navigaton: .*use Sage-Navigation"),
         ({"task": "Sage-Navigation", "physics": "bullet"}, "physics=bullet: .*ovphysx"),
+        ({"task": "Sage-Navigation", "difficulty": "hrad"}, "difficulty=hrad: unknown; use hard"),
     ],
 )
 def test_what_is_unknown_is_refused(arguments: dict[str, Any], message: str) -> None:
@@ -95,6 +96,39 @@ def test_resets_place_everything_apart_and_inside_the_room(blind: SageEnv) -> No
         where = blind.fixtures.data.body_link_pos_w.torch - blind.scene.env_origins.unsqueeze(1)
         torch.testing.assert_close(where[:, :-1, :2], critic["obstacle_position"][..., :2], rtol=0.0, atol=1e-5)
         torch.testing.assert_close(where[:, -1, :2], critic["goal_position"], rtol=0.0, atol=1e-5)
+
+
+def test_a_difficulty_is_a_preset_of_every_field_that_names_it() -> None:
+    from isaaclab_tasks.utils.hydra import resolve_presets
+
+    from sage_tasks.navigation.navigation_env_cfg import NavigationEnvCfg
+
+    easy, default, hard = (resolve_presets(NavigationEnvCfg(), chosen) for chosen in (("easy",), (), ("hard",)))
+    for harder, milder in ((default, easy), (hard, default)):
+        assert harder.throw_speed > milder.throw_speed
+        assert harder.goal_distance > milder.goal_distance
+        assert harder.clearance < milder.clearance
+    assert (easy.obstacles, default.obstacles, hard.obstacles) == (2, 4, 4)
+
+
+def test_obstacles_that_an_easy_room_leaves_out_are_under_its_floor(
+    blind: SageEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sage_tasks.policies import make_policy
+
+    monkeypatch.setattr(blind.cfg, "obstacles", 2)
+    observation, _ = blind.reset(seed=0)
+    places = blind.fixtures.data.body_link_pos_w.torch - blind.scene.env_origins.unsqueeze(1)
+    assert (places[:, :2, 2] > 0.0).all()
+    assert (places[:, 2:4, 2] + 0.3 < -0.2).all()
+    # The expert plans as if they were not there.
+    expert = make_policy("expert", blind)
+    expert.act(observation)
+    field = expert._field.clone()
+    observation["critic"]["obstacle_position"][:, 2:, :2] = 1.0
+    expert._planned[:] = torch.nan
+    expert.act(observation)
+    assert torch.equal(expert._field, field)
 
 
 def test_a_seed_is_a_reset(blind: SageEnv) -> None:

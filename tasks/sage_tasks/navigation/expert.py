@@ -29,6 +29,8 @@ MARGIN = 0.1
 """Beyond :data:`BODY`, a stretch of this width is still worth avoiding [m]."""
 FORBIDDEN, NEAR, PUSHING = 40.0, 2.0, 3.0
 """Extra cost of a metre through what is fixed, close to it, and through a loose object."""
+FAR = 100.0
+"""A coordinate well outside any room [m]."""
 HEADINGS, RANGES = 32, (0.15, 0.30)
 """Directions tried, and how far ahead the field is read in each [m]."""
 MOVED = 0.1
@@ -80,7 +82,10 @@ class NavigationExpert:
         fresh = (goal != self._goal).any(dim=1)
         self._goal = goal.clone()
         self._caution[fresh], self._stuck[fresh], self._backing[fresh] = 1.0, 0, 0
-        self._plan(goal, truth["obstacle_position"][..., :2], truth["object_pose"][..., :2])
+        obstacles = truth["obstacle_position"]
+        # Those under the floor are in nobody's way.
+        obstacles = torch.where(obstacles[..., 2:] > 0.0, obstacles[..., :2], FAR)
+        self._plan(goal, obstacles, truth["object_pose"][..., :2])
 
         target = self._direction(pose[:, :2], goal)
         x, y, z, w = pose[:, 3:].unbind(dim=1)

@@ -18,6 +18,8 @@ from .navigation_env_cfg import NavigationEnvCfg
 from .placement import scatter
 
 ROVER_RADIUS = 0.2
+BURIED = 2.0
+"""Depth of what is not in use [m]."""
 SKIN = CylinderSkin(bottom=0.05, top=0.25)
 
 
@@ -162,8 +164,10 @@ class NavigationEnv(SageEnv):
         return reward
 
     def _draw_goal(self, ids: Tensor) -> None:
-        taken = torch.cat([self._fixture_pose[ids, :-1, :2], self._pose()[ids, None, :2]], dim=1)
-        radii = torch.tensor([t.radius * (1.42 if t.kind == "box" else 1.0) for t in OBSTACLES] + [0.8])
+        standing = OBSTACLES[: self.cfg.obstacles]
+        taken = torch.cat([self._fixture_pose[ids, : len(standing), :2], self._pose()[ids, None, :2]], dim=1)
+        away = self.cfg.goal_distance - ROVER_RADIUS - self.cfg.clearance
+        radii = torch.tensor([t.radius * (1.42 if t.kind == "box" else 1.0) for t in standing] + [away])
         place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), ROOM_HALF, self.cfg.clearance, self.generator)
         self._put_goal(ids, place[:, 0])
 
@@ -177,7 +181,8 @@ class NavigationEnv(SageEnv):
 
     def _reset_task(self, env_ids: Tensor) -> None:
         n, device, draw = len(env_ids), self.device, self._uniform
-        things: tuple[Thing, ...] = (*OBSTACLES, *OBJECTS)
+        standing = OBSTACLES[: self.cfg.obstacles]
+        things: tuple[Thing, ...] = (*standing, *OBJECTS)
         radii = torch.tensor([ROVER_RADIUS] + [t.radius * (1.42 if t.kind == "box" else 1.0) for t in things])
         nothing = torch.zeros(n, 0, 2, device=device)
         place = scatter(nothing, radii[:0], radii, ROOM_HALF, self.cfg.clearance, self.generator)
@@ -195,19 +200,17 @@ class NavigationEnv(SageEnv):
 
         many = (n, len(OBSTACLES))
         poses = torch.zeros(*many, 7, device=device)
-        poses[..., :2] = place[:, 1 : 1 + len(OBSTACLES)]
+        poses[:, : len(standing), :2] = place[:, 1 : 1 + len(standing)]
         poses[..., 2] = torch.tensor([t.height / 2 for t in OBSTACLES], device=device)
+        poses[:, len(standing) :, 2] = -BURIED
         poses[..., 3:] = self._upright(*many)
         self._fixture_pose[env_ids, :-1] = poses
 
         many = (n, len(OBJECTS))
         poses = torch.zeros(*many, 7, device=device)
-        poses[..., :2] = place[:, 1 + len(OBSTACLES) :]
-        poses[..., 2] = (
-            torch.tensor([t.height / 2 for t in OBJECTS], device=device)
-            + 0.01
-            + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
-        )
+        poses[..., :2] = place[:, 1 + len(standing) :]
+        half = torch.tensor([t.height / 2 for t in OBJECTS], device=device)
+        poses[..., 2] = half + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
         poses[..., 3:] = self._upright(*many)
         poses[..., :3] += origins.unsqueeze(1)
         velocities = torch.zeros(*many, 6, device=device)
