@@ -24,6 +24,8 @@ AUDIO_BANDS, AUDIO_FRAMES = 64, 16
 AUDIO_WIDTH = AUDIO_BANDS * AUDIO_FRAMES
 TACTILE_WIDTH = 128
 PROPRIOCEPTIVE_WIDTH = 64
+CONTRACT = ("visual", "depth", "audio", "tactile", "proprioceptive")
+"""Keys of ``policy``, in order."""
 
 
 def policy_space(height: int, width: int) -> gym.spaces.Dict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,6 +31,7 @@ def relive(
     friction_scale: Tensor | None = None,
     viewpoint: Tensor | None = None,
     speed: float = 1.0,
+    senses: Collection[str] | None = None,
     before_tick: Callable[[int], None] | None = None,
     after_look: Callable[[int], None] | None = None,
 ) -> Observations:
@@ -48,6 +49,7 @@ def relive(
         viewpoint: Turn and shift of the camera (n, 5): yaw, pitch [rad], forward, left, up [m].
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
+        senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
         before_tick: Called before each physics step with its number.
         after_look: Called after each look with its number.
 
@@ -79,7 +81,7 @@ def relive(
             before_tick(tick)
         env.advance(1)
         if (tick + 1) % look_every == 0:
-            seen.append(env.observe())
+            seen.append(env.observe(senses))
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from isaaclab.assets import Articulation, RigidObjectCollection
@@ -12,9 +12,10 @@ from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 from . import snapshot
+from .counterfactual import Observations, Variation, counterfactuals, render_states
 from .dreams import Dream, dream, foresee
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
-from .observations import critic_space, pack_proprioception, policy_space
+from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
 from .physics import PhysicsControl, make_engine
 from .relive import relive
 from .room import Thing
@@ -169,9 +170,31 @@ class SageEnv(DirectRLEnv):
             self.sim.step(render=False)
             self.scene.update(dt=self.physics_dt)
 
-    def observe(self) -> dict[str, dict[str, Tensor]]:
-        """Look, listen and feel now, without stepping; under ``policy`` and ``critic``."""
-        return self._get_observations()
+    def observe(self, senses: Collection[str] | None = None) -> dict[str, dict[str, Tensor]]:
+        """Look, listen and feel now, without stepping; under ``policy`` and ``critic``.
+
+        Args:
+            senses: Which of the senses are wanted: pictures cost most, hearing and touch less; all when None.
+        """
+        wanted = set(CONTRACT) if senses is None else set(senses)
+        others: dict[str, Tensor] = {}
+        critic: dict[str, Tensor] = {}
+
+        def sense() -> None:
+            if self._ticks and wanted & {"audio", "tactile", "proprioceptive"}:
+                self.senses.update(self._ticks)
+            self._ticks = 0
+            self.senses.looked()
+            packed, self.proprioceptive_layout = pack_proprioception(self._proprioception())
+            heard, felt = self.senses.hearing.heard.clone(), self.senses.taxels.clone()
+            others.update(audio=heard, tactile=felt, proprioceptive=packed)
+            critic.update(self._critic())
+
+        if wanted & {"visual", "depth"}:
+            others["visual"], others["depth"] = self.look(sense)
+        else:
+            sense()
+        return {"policy": {name: others[name] for name in CONTRACT if name in wanted}, "critic": critic}
 
     def discard_ticks(self) -> None:
         """Let what happened since the last look go unheard and unfelt."""
@@ -190,6 +213,14 @@ class SageEnv(DirectRLEnv):
     def relive(self, rows: Tensor, actions: Tensor, **kwargs) -> dict[str, dict[str, Tensor]]:
         """Live on from snapshots; see :func:`sage_envs.relive.relive`."""
         return relive(self, rows, actions, **kwargs)
+
+    def counterfactuals(self, rows: Tensor, actions: Tensor, variations: Sequence[Variation], **kwargs) -> Observations:
+        """What would have been; see :func:`sage_envs.counterfactual.counterfactuals`."""
+        return counterfactuals(self, rows, actions, variations, **kwargs)
+
+    def render_states(self, rows: Tensor, viewpoint: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""
+        return render_states(self, rows, viewpoint)
 
     def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
         """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
@@ -232,21 +263,7 @@ class SageEnv(DirectRLEnv):
     # -- senses ----------------------------------------------------------------------------
 
     def _get_observations(self) -> dict[str, dict[str, Tensor]]:
-        others: dict[str, Tensor] = {}
-        critic: dict[str, Tensor] = {}
-
-        def sense() -> None:
-            if self._ticks:
-                self.senses.update(self._ticks)
-                self._ticks = 0
-            self.senses.looked()
-            packed, self.proprioceptive_layout = pack_proprioception(self._proprioception())
-            heard, felt = self.senses.hearing.heard.clone(), self.senses.taxels.clone()
-            others.update(audio=heard, tactile=felt, proprioceptive=packed)
-            critic.update(self._critic())
-
-        visual, depth = self.look(sense)
-        return {"policy": {"visual": visual, "depth": depth, **others}, "critic": critic}
+        return self.observe()
 
     def look(self, meanwhile: Callable[[], None] = lambda: None) -> tuple[Tensor, Tensor]:
         """Render now: RGB (N, H, W, 3) uint8 and depth (N, H, W, 1) [m].

@@ -58,6 +58,39 @@ def take(env: SageEnv, env_ids: Tensor | None = None) -> Tensor:
     return rows if env_ids is None else rows[torch.as_tensor(env_ids, device=rows.device).long()]
 
 
+def check(env: SageEnv, rows: Tensor, n: int) -> None:
+    """Refuse what is no snapshot of this task.
+
+    Raises:
+        ValueError: Rows of another task or another number of them than n, or not finite.
+    """
+    width = max(part.stop for part in layout(env).values())
+    if tuple(rows.shape) != (n, width):
+        raise ValueError(f"snapshot.shape={tuple(rows.shape)}: must be ({n}, {width}); use snapshots of this task")
+    if not bool(torch.isfinite(rows).all()):
+        raise ValueError("snapshot: holds numbers that are not finite; take it from a memory that is not damaged")
+
+
+def place(env: SageEnv, rows: Tensor, env_ids: Tensor) -> None:
+    """Put everything where it was in remembered moments, to be looked at and no more: nothing moves, sounds or is felt.
+
+    Args:
+        env: The environment.
+        rows: Snapshots (n, S) of this task.
+        env_ids: Worlds (n,).
+    """
+    where, index, origins = layout(env), env_ids.int(), env.scene.env_origins[env_ids]
+    pose = rows[:, where["robot.pose"]].contiguous()
+    pose[:, :3] += origins
+    env.robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=index)
+    joints = rows[:, where["robot.joint_position"]].contiguous()
+    env.robot.write_joint_position_to_sim_index(position=joints, env_ids=index)
+    poses = rows[:, where["objects.pose"]].reshape(len(rows), -1, 7)
+    poses[..., :3] += origins.unsqueeze(1)
+    env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
+    env.set_task_state(env_ids, {k[5:]: rows[:, where[k]].contiguous() for k in where if k.startswith("task.")})
+
+
 def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     """Put remembered moments back into some worlds.
 
@@ -71,11 +104,7 @@ def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     """
     where = layout(env)
     n = env.num_envs if env_ids is None else len(env_ids)
-    width = max(part.stop for part in where.values())
-    if tuple(rows.shape) != (n, width):
-        raise ValueError(f"snapshot.shape={tuple(rows.shape)}: must be ({n}, {width}); use snapshots of this task")
-    if not bool(torch.isfinite(rows).all()):
-        raise ValueError("snapshot: holds numbers that are not finite; take it from a memory that is not damaged")
+    check(env, rows, n)
     rows = rows.to(env.device).float()
     ids = torch.arange(n, device=env.device) if env_ids is None else torch.as_tensor(env_ids, device=env.device).long()
     index, origins = ids.int(), env.scene.env_origins[ids]
