@@ -18,11 +18,11 @@ from typing import Any
 
 from sage_ext.errors import SageError
 
-from . import blocks, speed_cycle, speed_sleep, speed_wake
+from . import blocks, speed_counterfactual, speed_cycle, speed_sleep, speed_wake
 from .table import OURS, RESULTS, Table, arguments, median_iqr, run_bench, say
 from .timing import paired_ratio
 
-CASES = ("wake", "sleep", "cycle")
+CASES = ("wake", "camera", "counterfactual", "sleep", "cycle")
 STEPS_PER_SECOND = 30
 REST = "everything else"
 
@@ -34,6 +34,9 @@ cases and metrics:
   wake         ratio_to_bare   five senses, ground truth, random policy, snapshots, memory, against the simulator that
                                only steps physics and renders the same RGB-D camera with Isaac Lab's own renderer
   wake+encode  ratio_to_bare   the same with each observation encoded into its context (24.2 M parameters, with history)
+  camera       ratio_to_stock  pictures of our renderer against Isaac Lab's, which casts rays in one thread
+  counterfactual  ratio_to_step  moments lived again without pictures, restoring included, against plain stepping;
+                               ratio_to_camera: with pictures, against our camera's own rate
   sleep        ratio_to_pure   consolidation of re-lived moments, against forward + backward + optimizer step on one
                                prepared batch of the same size; target at least 0.9
   cycle        seconds         wall-clock of `sage-ext cycle preset=demo`, simulator start included (after an untimed
@@ -73,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = arguments("speed", DESCRIPTION, EPILOG)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="which to measure (default all)")
     parser.add_argument("--rounds", type=_whole, default=12, metavar="N", help="blocks of each kind (default 12)")
+    parser.add_argument("--worlds", type=_whole, metavar="N", help="parallel worlds (default: what the preset says)")
     parser.add_argument(
         "--steps", type=_whole, default=10, metavar="N",
         help="environment steps of a block of wake; a multiple of 10 gives each as many snapshots (default 10)",
@@ -99,7 +103,7 @@ def measure(options: argparse.Namespace) -> Table:
         # First, while this process is small: Linux counts a parent's memory to its child's peak.
         if "cycle" in options.cases:
             speed_cycle.measure(table, options, work)
-        if {"wake", "sleep"} & set(options.cases):
+        if set(options.cases) - {"cycle"}:
             measure_phases(table, options, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -122,6 +126,7 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
     # Some steps to spare, because all worlds' episodes end at once and what follows a reset is no usual step.
     steps = 5 + blocks.wake_steps(blocks.schedule(blocks.kinds(True), rounds, options.steps))
     size = ["preset=demo", "task.num_envs=16", "task.device=cpu"] if options.preset == "cpu" else ["preset=gpu"]
+    size += [f"task.num_envs={options.worlds}"] if options.worlds else []
     usual = load_config(size)
     config = load_config([*size, f"seed={options.seed}", f"task.episode_length_s={steps / STEPS_PER_SECOND}"])
     device = _device(config)
@@ -144,6 +149,12 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
             table.budget |= {"worlds": env.num_envs, "camera": config.task.resolution}
             table.budget |= {"rounds": rounds, "steps_a_block": options.steps}
             wake_rows(table, lived, env.num_envs, usual.task.steps)
+        if {"camera", "counterfactual"} & set(options.cases):
+            say(f"camera and counterfactual: {options.rounds} rounds")
+            with quiet(work / "simulator.log"):
+                again = speed_counterfactual.measure(env, options.rounds, options.seed)
+            table.budget |= {"worlds": env.num_envs, "steps_lived_again": speed_counterfactual.STEPS}
+            speed_counterfactual.rows_of(table, again, env.num_envs)
         if "sleep" in options.cases:
             say(f"sleep: {options.rounds} rounds of {speed_sleep.UPDATES} updates of {config.sleep.batch} moments")
             with quiet(work / "simulator.log"):
