@@ -34,6 +34,8 @@ class EngineCfg(PresetCfg):
 class RendererPresetCfg(MultiBackendRendererCfg):
     """``renderer=newton_renderer|rtx|...``, as in Isaac Lab; ray casting by default, which needs no GPU."""
 
-    # Nothing in our scenes has a texture.
-    newton_renderer: ThreadedRendererCfg = ThreadedRendererCfg(enable_textures=False)
+    # Nothing in our scenes has a texture. Segmentation is numbers here, not colours.
+    newton_renderer: ThreadedRendererCfg = ThreadedRendererCfg(
+        enable_textures=False, colorize_semantic_segmentation=False, colorize_instance_segmentation=False
+    )
     default: ThreadedRendererCfg = newton_renderer

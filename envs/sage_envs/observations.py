@@ -47,13 +47,20 @@ def policy_space(height: int, width: int) -> gym.spaces.Dict:
     )
 
 
-def critic_space(shapes: Mapping[str, tuple[int, ...]]) -> gym.spaces.Dict:
-    """Space of one world's ``critic`` observation: named ground truth, float32.
+def critic_space(truth: Mapping[str, Tensor]) -> gym.spaces.Dict:
+    """Space of one world's ``critic`` observation: named ground truth, float32 or, for pictures, uint8.
 
     Args:
-        shapes: Name -> shape without the batch axis.
+        truth: Name -> values of all worlds (N, ...).
     """
-    return gym.spaces.Dict({k: gym.spaces.Box(-np.inf, np.inf, v, np.float32) for k, v in shapes.items()})
+    spaces: dict[str, gym.Space] = {}
+    for name, value in truth.items():
+        shape = tuple(value.shape[1:])
+        if value.dtype == torch.uint8:
+            spaces[name] = gym.spaces.Box(0, 255, shape, np.uint8)
+        else:
+            spaces[name] = gym.spaces.Box(-np.inf, np.inf, shape, np.float32)
+    return gym.spaces.Dict(spaces)
 
 
 def pack_proprioception(entries: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, slice]]:

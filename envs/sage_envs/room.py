@@ -99,8 +99,9 @@ def _friction(material: str, movable: bool) -> list:
     return preset(default=physx, newton_mjwarp=newton)
 
 
-def _surface(color: Color, material: str, movable: bool = False) -> dict:
+def _surface(color: Color, material: str, kind: str, movable: bool = False) -> dict:
     return {
+        "semantic_tags": [("class", kind)],
         "visual_material": sim_utils.PreviewSurfaceCfg(diffuse_color=color),
         "physics_material": _friction(material, movable),
         "collision_props": sim_utils.UsdPhysicsCollisionCfg(),
@@ -118,7 +119,7 @@ def _shape(thing: Thing, **kwargs) -> sim_utils.ShapeCfg:
 def _loose(thing: Thing, x: float) -> RigidObjectCfg:
     spawn = _shape(
         thing,
-        **_surface(thing.color, thing.material, movable=True),
+        **_surface(thing.color, thing.material, thing.kind, movable=True),
         # Sleeping bodies ignore a changed gravity.
         rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(), PhysxRigidBodyCfg(sleep_threshold=0.0)],
         mass_props=sim_utils.MassCfg(mass=thing.mass),
@@ -131,7 +132,7 @@ def _loose(thing: Thing, x: float) -> RigidObjectCfg:
 def _fixed(thing: Thing, x: float) -> RigidObjectCfg:
     spawn = _shape(
         thing,
-        **_surface(thing.color, thing.material),
+        **_surface(thing.color, thing.material, "obstacle"),
         rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(kinematic_enabled=True)],
     )
     state = RigidObjectCfg.InitialStateCfg(pos=(x, 1.0, thing.height / 2))
@@ -141,7 +142,7 @@ def _fixed(thing: Thing, x: float) -> RigidObjectCfg:
 def _slab(name: str, size: tuple[float, float, float], pos: tuple[float, float, float], color: Color) -> AssetBaseCfg:
     return AssetBaseCfg(
         prim_path=f"{{ENV_REGEX_NS}}/{name}",
-        spawn=sim_utils.CuboidCfg(size=size, **_surface(color, "concrete")),
+        spawn=sim_utils.CuboidCfg(size=size, **_surface(color, "concrete", name.split("_")[0])),
         init_state=AssetBaseCfg.InitialStateCfg(pos=pos),
     )
 
@@ -151,6 +152,7 @@ def _goal() -> RigidObjectCfg:
     spawn = sim_utils.CylinderCfg(
         radius=GOAL_RADIUS,
         height=GOAL_HEIGHT,
+        semantic_tags=[("class", "goal")],
         visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.05, 0.95, 0.10)),
         rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(kinematic_enabled=True)],
         # Newton drops bodies with neither shape nor mass.
@@ -171,7 +173,11 @@ class RoomSceneCfg(InteractiveSceneCfg):
 
     robot: ArticulationCfg = ArticulationCfg(
         prim_path="{ENV_REGEX_NS}/robot",
-        spawn=sim_utils.UsdFileCfg(usd_path=str(assets_dir() / "rover.usda"), activate_contact_sensors=True),
+        spawn=sim_utils.UsdFileCfg(
+            usd_path=str(assets_dir() / "rover.usda"),
+            activate_contact_sensors=True,
+            semantic_tags=[("class", "robot")],
+        ),
         actuators={
             "wheels": ImplicitActuatorCfg(
                 joint_names_expr=[".*_wheel_joint"], stiffness=0.0, damping=2.0, effort_limit_sim=20.0

@@ -23,6 +23,7 @@ from .sage_env_cfg import SageEnvCfg
 from .senses.audio import Source
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
 from .senses.hearing import Barriers, no_sounds
+from .senses.segmentation import Segmentation
 from .senses.senses import Senses
 from .senses.touch import Touch
 
@@ -37,6 +38,7 @@ class SageEnv(DirectRLEnv):
         physics: Gravity and friction in force, world by world.
         senses: Hearing, touch and IMU.
         touch: How the robot feels; from :meth:`make_touch`.
+        segmentation: Class and instance of each pixel, where the camera was asked for them.
         viewpoint: Turn and shift of each world's camera (N, 5): yaw and pitch [rad], forward,
             left and up [m]. Zero is the robot's own camera.
         generator: Source of all randomness of resets.
@@ -73,7 +75,7 @@ class SageEnv(DirectRLEnv):
         self._setup()
         camera = self.scene["camera"].cfg
         self.cfg.observation_space = policy_space(camera.height, camera.width)
-        self.cfg.state_space = critic_space({k: tuple(v.shape[1:]) for k, v in self._critic().items()})
+        self.cfg.state_space = critic_space(self._critic() | (self.segmentation.empty() if self.segmentation else {}))
         super()._configure_gym_env_spaces()
 
     def _setup(self) -> None:
@@ -91,6 +93,7 @@ class SageEnv(DirectRLEnv):
         self.touch = self.make_touch()
         self._touch_bodies = [self.robot.body_names.index(link) for link in self.touch.links]
         self.senses = Senses(self, self.cfg.seed or 0)
+        self.segmentation = Segmentation(self) if Segmentation.asked(self) else None
         self._ticks = 0
         self.last_action = torch.zeros(n, self.action_width, device=device)
 
@@ -192,6 +195,8 @@ class SageEnv(DirectRLEnv):
 
         if wanted & {"visual", "depth"}:
             others["visual"], others["depth"] = self.look(sense)
+            if self.segmentation:
+                critic.update(self.segmentation.read())
         else:
             sense()
         return {"policy": {name: others[name] for name in CONTRACT if name in wanted}, "critic": critic}

@@ -24,6 +24,7 @@ def make(
     resolution: int = 64,
     episode_length_s: float | None = None,
     difficulty: str = "default",
+    segmentation: bool = False,
 ) -> SageEnv:
     """Start a simulator with the worlds of a task; one a process.
 
@@ -36,6 +37,7 @@ def make(
         resolution: Rows and columns of the camera.
         episode_length_s: Time limit of an episode [s]; the task's own when None.
         difficulty: One of :data:`DIFFICULTIES`.
+        segmentation: Whether ``critic`` also tells class and instance of each pixel.
 
     Returns:
         The environment, not yet reset.
@@ -67,6 +69,10 @@ def make(
     cfg.seed = seed
     cfg.sim.device = device or default_device()
     cfg.scene.camera.height = cfg.scene.camera.width = resolution
+    if segmentation:
+        from sage_envs.senses.segmentation import KINDS
+
+        cfg.scene.camera.data_types = [*cfg.scene.camera.data_types, *KINDS]
     if episode_length_s is not None:
         cfg.episode_length_s = episode_length_s
     env: SageEnv = gym.make(task, cfg=cfg).unwrapped  # type: ignore[assignment]
