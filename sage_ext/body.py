@@ -30,6 +30,8 @@ class SimulatedBody:
             resolution=task.resolution,
             episode_length_s=task.episode_length_s,
             difficulty=task.difficulty,
+            noise=task.noise,
+            segmentation=task.segmentation,
         )
         return env
 

@@ -25,6 +25,8 @@ class TaskConfig:
 
     id: str
     difficulty: str
+    noise: str
+    segmentation: bool
     num_envs: int
     physics: str
     device: str | None
@@ -243,20 +245,23 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if isinstance(hint, types.UnionType):
         return None if value is None else _convert(get_args(hint)[0], value, key)
     if get_origin(hint) is tuple:
-        kinds = get_args(hint)
-        many = kinds[-1] is Ellipsis
-        if isinstance(value, list | tuple) and (many or len(value) == len(kinds)):
-            return tuple(_convert(kinds[0], entry, key) for entry in value)
-        count = "a list" if many else f"a list of {len(kinds)}"
+        entries = get_args(hint)
+        many = entries[-1] is Ellipsis
+        if isinstance(value, list | tuple) and (many or len(value) == len(entries)):
+            return tuple(_convert(entries[0], entry, key) for entry in value)
+        count = "a list" if many else f"a list of {len(entries)}"
         raise SageError(key, shown(value), f"must be {count}", f"write {key}=[{'a,b,...' if many else 'low,high'}]")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int and number and value == value and abs(value) != float("inf") and int(value) == value:
         return int(value)
     if hint is float and number:
         return float(value)
+    if hint is bool and isinstance(value, bool):
+        return value
     if hint is str and (isinstance(value, str) or number):
         return str(value)
-    kind, example = {int: ("a whole number", "1"), float: ("a number", "0.5"), str: ("text", "text")}[hint]
+    kinds = {int: ("a whole number", "1"), float: ("a number", "0.5"), bool: ("true or false", "true")}
+    kind, example = kinds.get(hint, ("text", "text"))
     raise SageError(key, shown(value), f"must be {kind}", f"write it like {key}={example}")
 
 

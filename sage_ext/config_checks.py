@@ -71,6 +71,8 @@ def listed(module: str, attribute: str) -> Rule:
 
 _WEIGHT = between(0, 1e6)
 _SHARE = between(0, 1)
+# Its type says it all.
+_SWITCH = Rule("true or false", lambda v: isinstance(v, bool), lambda _: "use true or false")
 _SCALE = between(0, 10, above=True)
 
 RULES: dict[str, Rule | Callable[[], Rule]] = {
@@ -80,6 +82,8 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "name": pattern(r"[A-Za-z0-9_.-]{1,64}", "null or up to 64 letters, digits, '_', '.', '-'", "name=first"),
     "task.id": lambda: listed("sage_tasks", "TASKS"),
     "task.difficulty": lambda: listed("sage_tasks.make", "DIFFICULTIES"),
+    "task.noise": lambda: listed("sage_tasks.make", "NOISES"),
+    "task.segmentation": _SWITCH,
     "task.num_envs": between(1, 2**16),
     "task.physics": lambda: listed("sage_tasks.make", "ENGINES"),
     "task.device": pattern(r"cpu|cuda(:\d{1,3})?", "null, cpu or cuda:N", "task.device=null to choose by itself"),

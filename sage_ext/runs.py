@@ -168,7 +168,8 @@ class Run:
 def needed_bytes(config: Config) -> int:
     """Disk that a run takes at most: RGB and depth, the other senses and a snapshot a step, and a reserve."""
     steps = min(config.wake.episodes * config.task.steps * config.cycles, config.memory.capacity)
-    return steps * (config.task.resolution**2 * 7 + 8000) + _RESERVE
+    pixel = 9 if config.task.segmentation else 7
+    return steps * (config.task.resolution**2 * pixel + 8000) + _RESERVE
 
 
 def _check_disk(config: Config, runs: Path) -> None:

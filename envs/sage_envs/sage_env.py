@@ -23,6 +23,7 @@ from .sage_env_cfg import SageEnvCfg
 from .senses.audio import Source
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
 from .senses.hearing import Barriers, no_sounds
+from .senses.noise import SensorNoise
 from .senses.segmentation import Segmentation
 from .senses.senses import Senses
 from .senses.touch import Touch
@@ -94,6 +95,7 @@ class SageEnv(DirectRLEnv):
         self._touch_bodies = [self.robot.body_names.index(link) for link in self.touch.links]
         self.senses = Senses(self, self.cfg.seed or 0)
         self.segmentation = Segmentation(self) if Segmentation.asked(self) else None
+        self._noise = SensorNoise(self, self.cfg.noise, self.cfg.seed or 0) if self.cfg.noise else None
         self._ticks = 0
         self.last_action = torch.zeros(n, self.action_width, device=device)
 
@@ -199,7 +201,8 @@ class SageEnv(DirectRLEnv):
                 critic.update(self.segmentation.read())
         else:
             sense()
-        return {"policy": {name: others[name] for name in CONTRACT if name in wanted}, "critic": critic}
+        policy = {name: others[name] for name in CONTRACT if name in wanted}
+        return {"policy": self._noise(policy) if self._noise else policy, "critic": critic}
 
     def discard_ticks(self) -> None:
         """Let what happened since the last look go unheard and unfelt."""
@@ -242,6 +245,8 @@ class SageEnv(DirectRLEnv):
     def set_sense_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
         """Inverse of :meth:`sense_state` for some worlds."""
         self.senses.set_state(env_ids, state)
+        if self._noise:
+            self._noise.forget(env_ids)
         self._ticks = 0
 
     @abstractmethod
@@ -260,6 +265,8 @@ class SageEnv(DirectRLEnv):
         self._reset_task(ids)
         self.last_action[ids] = 0.0
         self.senses.forget(ids)
+        if self._noise:
+            self._noise.forget(ids)
 
     @abstractmethod
     def _reset_task(self, env_ids: Tensor) -> None:

@@ -12,6 +12,7 @@ from isaaclab.utils import configclass
 
 from .engines import EngineCfg
 from .observations import policy_space
+from .senses.noise import SensorNoiseCfg
 
 PHYSICS_DT = 1 / 60
 DECIMATION = 2
@@ -37,5 +38,7 @@ class SageEnvCfg(DirectRLEnvCfg):
 
     camera_mount: tuple[float, float, float] = MISSING  # type: ignore[assignment]
     """Position of the camera, and of the microphone, on the robot's body [m]."""
+    noise: SensorNoiseCfg | None = None
+    """Imperfect sensors, for example one of :data:`sage_envs.senses.noise.NOISE`; None is perfect ones."""
     camera_tilt: float = 0.0
     """How far the camera looks down [rad]."""

@@ -14,6 +14,9 @@ ENGINES = ("ovphysx", "newton_mjwarp", "isaacsim_physx")
 DIFFICULTIES = ("easy", "default", "hard")
 """Names of Isaac Lab presets in the tasks' configs; a field without one of a name keeps its default."""
 
+NOISES = ("none", "mild", "harsh")
+"""Names of :data:`sage_envs.senses.noise.NOISE`; that module needs the simulator, this one does not."""
+
 
 def make(
     task: str,
@@ -25,6 +28,7 @@ def make(
     episode_length_s: float | None = None,
     difficulty: str = "default",
     segmentation: bool = False,
+    noise: str = "none",
 ) -> SageEnv:
     """Start a simulator with the worlds of a task; one a process.
 
@@ -38,6 +42,7 @@ def make(
         episode_length_s: Time limit of an episode [s]; the task's own when None.
         difficulty: One of :data:`DIFFICULTIES`.
         segmentation: Whether ``critic`` also tells class and instance of each pixel.
+        noise: How imperfect the sensors are, one of :data:`NOISES`.
 
     Returns:
         The environment, not yet reset.
@@ -50,9 +55,10 @@ def make(
         raise ValueError(f"task={task}: unknown task; use {near[0] if near else ', '.join(TASKS)}")
     if physics not in ENGINES:
         raise ValueError(f"physics={physics}: unknown engine; use one of {', '.join(ENGINES)}")
-    if difficulty not in DIFFICULTIES:
-        near = difflib.get_close_matches(difficulty, DIFFICULTIES, n=1)
-        raise ValueError(f"difficulty={difficulty}: unknown; use {near[0] if near else ', '.join(DIFFICULTIES)}")
+    for key, value, known in (("difficulty", difficulty, DIFFICULTIES), ("noise", noise, NOISES)):
+        if value not in known:
+            near = difflib.get_close_matches(value, known, n=1)
+            raise ValueError(f"{key}={value}: unknown; use {near[0] if near else ', '.join(known)}")
     from sage_envs.launch import default_device, prepare_process
 
     prepare_process()
@@ -69,6 +75,10 @@ def make(
     cfg.seed = seed
     cfg.sim.device = device or default_device()
     cfg.scene.camera.height = cfg.scene.camera.width = resolution
+    if noise != "none":
+        from sage_envs.senses.noise import NOISE
+
+        cfg.noise = NOISE[noise]
     if segmentation:
         from sage_envs.senses.segmentation import KINDS
 

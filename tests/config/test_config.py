@@ -134,6 +134,8 @@ BAD = {
     "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices navigation; use task=navigation",
     "task.id=Sage-Navigaton": "task.id=Sage-Navigaton: must be one of .*; use Sage-Navigation",
     "task.difficulty=hrad": "task.difficulty=hrad: must be one of easy, default, hard; use hard",
+    "task.noise=mils": "task.noise=mils: must be one of none, mild, harsh; use mild",
+    "task.segmentation=yess": "task.segmentation=yess: must be true or false; write it like task.segmentation=true",
     "task.physics=ovphysics": "task.physics=ovphysics: .*; use ovphysx",
     "task.device=gpu": "task.device=gpu: must be null, cpu or cuda:N",
     "task.episode_length_s=3.01": "task.episode_length_s=3.01: must be a whole number of steps.*; set 3$",
