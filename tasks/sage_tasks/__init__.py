@@ -10,11 +10,15 @@ import gymnasium as gym
 
 TASKS: dict[str, str] = {
     "Sage-Navigation": "sage_tasks.navigation.navigation_env",
+    "Sage-Navigation-Push": "sage_tasks.navigation.push_env",
 }
 """Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
 
-_CLASSES = {"Sage-Navigation": "NavigationEnv"}
-_EXPERTS = {"Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert"}
+_CLASSES = {"Sage-Navigation": "NavigationEnv", "Sage-Navigation-Push": "PushEnv"}
+_EXPERTS = {
+    "Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert",
+    "Sage-Navigation-Push": "sage_tasks.navigation.push_expert:PushExpert",
+}
 
 for _id, _module in TASKS.items():
     if _id not in gym.registry:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sage_envs.room import OBJECTS, OBSTACLES, ROOM_HALF, Thing
+from .placement import round_radius
 
 if TYPE_CHECKING:
     from .navigation_env import NavigationEnv
@@ -27,8 +27,8 @@ BODY = 0.2
 """Radius of the rover with a little to spare [m]."""
 MARGIN = 0.1
 """Beyond :data:`BODY`, a stretch of this width is still worth avoiding [m]."""
-FORBIDDEN, NEAR, PUSHING = 40.0, 2.0, 3.0
-"""Extra cost of a metre through what is fixed, close to it, and through a loose object."""
+NEAR, PUSHING = 2.0, 3.0
+"""Extra cost of a metre close to what is fixed, and through a loose object."""
 FAR = 100.0
 """A coordinate well outside any room [m]."""
 HEADINGS, RANGES = 32, (0.15, 0.30)
@@ -43,28 +43,35 @@ class NavigationExpert:
     """Drives every rover of an environment to its goal.
 
     Args:
-        env: ``Sage-Navigation``; only its size, device and time step are used.
+        env: ``Sage-Navigation`` or a task derived from it; only its size, device, time step and what stands in its room are used.
     """
+
+    forbidden = 40.0
+    """Extra cost of a metre through what is fixed."""
+    doubt, doubt_most = 2.0, 8.0
+    """Factor on the cost of an object at each push in vain, and where it ends."""
 
     def __init__(self, env: NavigationEnv) -> None:
         n, device = env.num_envs, torch.device(env.device)
         self._patience, self._back_off = round(PATIENCE_S / env.step_dt), round(BACK_OFF_S / env.step_dt)
-        half = round(ROOM_HALF / CELL)
+        self._half = env.room_half
+        half = round(self._half / CELL)
         axis = torch.arange(-half, half + 1, device=device) * CELL
         self._cells = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (G, G, 2): x, then y
         size = len(axis)
         self._obstacle_radius, self._object_radius = (
-            torch.tensor([_round_radius(thing) for thing in things], device=device) for things in (OBSTACLES, OBJECTS)
+            torch.tensor([round_radius(thing) for thing in things], device=device)
+            for things in (env.obstacles, env.objects)
         )
-        to_wall = ROOM_HALF - self._cells.abs().amax(dim=-1)
-        self._wall_cost = _fixed_cost(to_wall - BODY)
+        to_wall = self._half - self._cells.abs().amax(dim=-1)
+        self._wall_cost = self._fixed_cost(to_wall - BODY)
         angle = torch.arange(HEADINGS, device=device) * (2 * math.pi / HEADINGS)
         self._ahead = torch.stack([angle.cos(), angle.sin()], dim=-1)
         self._field = torch.zeros(n, size, size, device=device)
-        self._planned = torch.full((n, 2 + 2 * len(OBSTACLES) + 2 * len(OBJECTS) + 1), torch.nan, device=device)
+        self._planned = torch.full((n, 2 + 2 * len(env.obstacles) + 3 * len(env.objects)), torch.nan, device=device)
         self._stuck = torch.zeros(n, dtype=torch.long, device=device)
         self._backing = torch.zeros(n, dtype=torch.long, device=device)
-        self._caution = torch.ones(n, device=device)
+        self._caution = torch.ones(n, len(env.objects), device=device)
         self._goal = torch.full((n, 2), torch.nan, device=device)
 
     @torch.no_grad()
@@ -99,7 +106,7 @@ class NavigationExpert:
 
     def _plan(self, goal: Tensor, obstacles: Tensor, objects: Tensor) -> None:
         """Bring the fields of those worlds up to date in which something changed."""
-        caution = self._caution.log2().unsqueeze(1)
+        caution = self._caution.log2()
         seen = torch.cat([goal, obstacles.flatten(1), objects.flatten(1), caution], dim=1)
         # Not-a-number compares as different, so that the first call plans everywhere.
         same = (seen - self._planned).abs() < MOVED
@@ -107,10 +114,11 @@ class NavigationExpert:
         if not len(ids):
             return
         self._planned[ids] = seen[ids]
-        to_fixed = _gap(self._cells, obstacles[ids], self._obstacle_radius) - BODY
-        to_loose = _gap(self._cells, objects[ids], self._object_radius) - BODY
-        cost = 1.0 + torch.maximum(_fixed_cost(to_fixed), self._wall_cost)
-        cost = cost + PUSHING * self._caution[ids].view(-1, 1, 1) * (1.0 - to_loose / MARGIN).clamp(0.0, 1.0)
+        to_fixed = self._to_fixed(obstacles[ids]) - BODY
+        to_loose = gaps(self._cells, objects[ids], self._object_radius) - BODY
+        cost = 1.0 + torch.maximum(self._fixed_cost(to_fixed), self._wall_cost)
+        pushing = self._caution[ids].view(len(ids), 1, 1, -1) * (1.0 - to_loose / MARGIN).clamp(0.0, 1.0)
+        cost = cost + PUSHING * pushing.amax(dim=-1)
         self._field[ids] = travel_cost(self._cells, cost, goal[ids])
 
     def _direction(self, position: Tensor, goal: Tensor) -> Tensor:
@@ -118,7 +126,7 @@ class NavigationExpert:
         reach = torch.tensor(RANGES, device=position.device).view(-1, 1, 1)
         points = position.view(-1, 1, 1, 2) + reach * self._ahead  # (N, R, K, 2)
         ahead = F.grid_sample(
-            self._field.unsqueeze(1), points / ROOM_HALF, padding_mode="border", align_corners=True
+            self._field.unsqueeze(1), points / self._half, padding_mode="border", align_corners=True
         ).squeeze(1)
         # Near and far together, for a cheap place behind an obstacle is not reached through it.
         best = self._ahead[ahead.sum(dim=1).argmin(dim=1)]
@@ -130,16 +138,29 @@ class NavigationExpert:
     def _back_away(self, truth: Mapping[str, Tensor], forward: Tensor) -> Tensor:
         """Notice where the rover pushes in vain, and for how long it still has to drive back."""
         velocity = truth["robot_velocity"]
-        touched = truth["skin_force"].norm(dim=-1).amax(dim=1) > 1.0
+        force = truth["skin_force"].norm(dim=-1)
+        touched = force.amax(dim=1) > 1.0
         still = (velocity[:, :2].norm(dim=1) < 0.08) & (velocity[:, 5].abs() < 0.5)
         # Without touch (a wheel off the ground) patience lasts longer.
         gain = torch.where(touched, 3, 1) * (still & (forward > 0.1) & (self._backing == 0))
         self._stuck = torch.where(gain > 0, self._stuck + gain, (self._stuck - 1).clamp(min=0))
         give_up = self._stuck >= 3 * self._patience
-        self._caution[give_up] = (2.0 * self._caution[give_up]).clamp(max=8.0)
+        # Doubt what was pushed; everything, where nothing is felt.
+        pushed = force[:, : self._caution.shape[1]] > 1.0
+        pushed |= ~pushed.any(dim=1, keepdim=True)
+        doubted = (self.doubt * self._caution).clamp(max=self.doubt_most)
+        self._caution = torch.where(give_up.unsqueeze(1) & pushed, doubted, self._caution)
         self._stuck[give_up] = 0
         self._backing = torch.where(give_up, self._back_off, (self._backing - 1).clamp(min=0))
         return self._backing > 0
+
+    def _to_fixed(self, obstacles: Tensor) -> Tensor:
+        """Distance from each cell to the nearest obstacle, given their places (n, F, 2) -> (n, G, G) [m]."""
+        return gaps(self._cells, obstacles, self._obstacle_radius).amin(dim=-1)
+
+    def _fixed_cost(self, gap: Tensor) -> Tensor:
+        """Extra cost of a metre where the rover's rim would be this far from what cannot move."""
+        return torch.where(gap < 0.0, self.forbidden, NEAR * (1.0 - gap / MARGIN).clamp(0.0, 1.0))
 
     @staticmethod
     def _reverse(error: Tensor) -> Tensor:
@@ -175,16 +196,6 @@ def travel_cost(cells: Tensor, cost: Tensor, goal: Tensor) -> Tensor:
             return field
 
 
-def _round_radius(thing: Thing) -> float:
-    """Radius of the circle around a thing seen from above [m]."""
-    return thing.radius * (math.sqrt(2.0) if thing.kind == "box" else 1.0)
-
-
-def _gap(cells: Tensor, places: Tensor, radii: Tensor) -> Tensor:
-    """Distance from each cell to the rim of the nearest of some circles (n, G, G) [m]."""
-    return (torch.cdist(cells.flatten(0, 1), places) - radii).amin(dim=-1).view(-1, *cells.shape[:2])
-
-
-def _fixed_cost(gap: Tensor) -> Tensor:
-    """Extra cost of a metre where the rover's rim would be this far from what cannot move."""
-    return torch.where(gap < 0.0, FORBIDDEN, NEAR * (1.0 - gap / MARGIN).clamp(0.0, 1.0))
+def gaps(cells: Tensor, places: Tensor, radii: Tensor) -> Tensor:
+    """Distance from each cell (G, G, 2) to the rims of circles (n, K, 2) around places (n, G, G, K) [m]."""
+    return (torch.cdist(cells.flatten(0, 1), places) - radii).unflatten(1, cells.shape[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from isaaclab.assets import RigidObjectCollection
@@ -15,7 +16,7 @@ from sage_envs.senses.hearing import Barriers, upright
 from sage_envs.senses.touch import CylinderSkin, SkinTouch
 
 from .navigation_env_cfg import NavigationEnvCfg
-from .placement import scatter
+from .placement import round_radius, scatter
 
 ROVER_RADIUS = 0.2
 BURIED = 2.0
@@ -40,6 +41,9 @@ class NavigationEnv(SageEnv):
     cfg: NavigationEnvCfg
     touch: SkinTouch
     objects = OBJECTS
+    obstacles: tuple[Thing, ...] = OBSTACLES
+    obstacle_halves: Sequence[tuple[float, float, float]] = OBSTACLE_HALVES
+    room_half = ROOM_HALF
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:
@@ -47,7 +51,7 @@ class NavigationEnv(SageEnv):
         self.fixtures: RigidObjectCollection = self.scene.rigid_object_collections.pop("fixtures")
         # Obstacles, then the goal, in their worlds' frames. Written together: a write of some
         # bodies of a collection writes the others' stale poses too.
-        self._fixture_pose = torch.zeros(self.num_envs, len(OBSTACLES) + 1, 7, device=self.device)
+        self._fixture_pose = torch.zeros(self.num_envs, len(self.obstacles) + 1, 7, device=self.device)
         self._fixture_pose[..., 6] = 1.0
         self.goal = torch.zeros(self.num_envs, 2, device=self.device)
         self.goals_reached = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
@@ -66,7 +70,7 @@ class NavigationEnv(SageEnv):
     def barriers(self) -> Barriers:
         """The obstacles: nothing else stands between the ears and what sounds."""
         pose = self._fixture_pose[:, :-1]
-        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], OBSTACLE_HALVES)
+        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], self.obstacle_halves)
 
     def _write_action(self) -> None:
         self.robot.actuators.target_command.set_velocity_index(value=self.last_action * self.cfg.wheel_speed)
@@ -141,7 +145,7 @@ class NavigationEnv(SageEnv):
         pose = self._pose()
         # Height of the body's own up: the last entry of its rotation matrix.
         up = 1.0 - 2.0 * pose[:, 3:5].square().sum(dim=1)
-        lost = (pose[:, :2].abs() > ROOM_HALF + 0.2).any(dim=1) | ~torch.isfinite(pose).all(dim=1)
+        lost = (pose[:, :2].abs() > self.room_half + 0.2).any(dim=1) | ~torch.isfinite(pose).all(dim=1)
         terminated = lost | (up < 0.5)
         return terminated, self.episode_length_buf >= self.max_episode_length
 
@@ -164,11 +168,11 @@ class NavigationEnv(SageEnv):
         return reward
 
     def _draw_goal(self, ids: Tensor) -> None:
-        standing = OBSTACLES[: self.cfg.obstacles]
+        standing = self.obstacles[: self.cfg.obstacles]
         taken = torch.cat([self._fixture_pose[ids, : len(standing), :2], self._pose()[ids, None, :2]], dim=1)
         away = self.cfg.goal_distance - ROVER_RADIUS - self.cfg.clearance
-        radii = torch.tensor([t.radius * (1.42 if t.kind == "box" else 1.0) for t in standing] + [away])
-        place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), ROOM_HALF, self.cfg.clearance, self.generator)
+        radii = torch.tensor([round_radius(t) for t in standing] + [away])
+        place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), self.room_half, self.cfg.clearance, self.generator)
         self._put_goal(ids, place[:, 0])
 
     def _put_goal(self, ids: Tensor, goal: Tensor) -> None:
@@ -180,45 +184,58 @@ class NavigationEnv(SageEnv):
         self.fixtures.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids.int())
 
     def _reset_task(self, env_ids: Tensor) -> None:
-        n, device, draw = len(env_ids), self.device, self._uniform
-        standing = OBSTACLES[: self.cfg.obstacles]
-        things: tuple[Thing, ...] = (*standing, *OBJECTS)
-        radii = torch.tensor([ROVER_RADIUS] + [t.radius * (1.42 if t.kind == "box" else 1.0) for t in things])
-        nothing = torch.zeros(n, 0, 2, device=device)
-        place = scatter(nothing, radii[:0], radii, ROOM_HALF, self.cfg.clearance, self.generator)
+        n, device = len(env_ids), self.device
+        rover, obstacles, objects, velocities = self._arrange(n)
         origins, ids = self.scene.env_origins[env_ids], env_ids.int()
-
-        pose = torch.zeros(n, 7, device=device)
-        pose[:, :2] = place[:, 0]
-        pose[:, 3:] = self._upright(n)
-        pose[:, :3] += origins
-        self.robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=ids)
+        rover[:, :3] += origins
+        self.robot.write_root_pose_to_sim_index(root_pose=rover, env_ids=ids)
         self.robot.write_root_velocity_to_sim_index(root_velocity=torch.zeros(n, 6, device=device), env_ids=ids)
         still = torch.zeros(n, self.robot.num_joints, device=device)
         self.robot.write_joint_position_to_sim_index(position=still, env_ids=ids)
         self.robot.write_joint_velocity_to_sim_index(velocity=still, env_ids=ids)
-
-        many = (n, len(OBSTACLES))
-        poses = torch.zeros(*many, 7, device=device)
-        poses[:, : len(standing), :2] = place[:, 1 : 1 + len(standing)]
-        poses[..., 2] = torch.tensor([t.height / 2 for t in OBSTACLES], device=device)
-        poses[:, len(standing) :, 2] = -BURIED
-        poses[..., 3:] = self._upright(*many)
-        self._fixture_pose[env_ids, :-1] = poses
-
-        many = (n, len(OBJECTS))
-        poses = torch.zeros(*many, 7, device=device)
-        poses[..., :2] = place[:, 1 + len(standing) :]
-        half = torch.tensor([t.height / 2 for t in OBJECTS], device=device)
-        poses[..., 2] = half + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
-        poses[..., 3:] = self._upright(*many)
-        poses[..., :3] += origins.unsqueeze(1)
-        velocities = torch.zeros(*many, 6, device=device)
-        velocities[..., :2] = self.cfg.throw_speed * draw(*many, 2)
-        self.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids)
+        self._fixture_pose[env_ids, :-1] = obstacles
+        objects[..., :3] += origins.unsqueeze(1)
+        self.loose.write_body_link_pose_to_sim_index(body_poses=objects, env_ids=ids)
         self.loose.write_body_com_velocity_to_sim_index(body_velocities=velocities, env_ids=ids)
         self.goals_reached[env_ids] = 0
         self._draw_goal(env_ids)
+
+    def _arrange(self, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draw how episodes begin.
+
+        Returns:
+            Poses of the rover (n, 7), the obstacles (n, F, 7) and the loose objects (n, B, 7) in their worlds'
+            frames, and velocities of the objects (n, B, 6).
+        """
+        device, draw, standing = self.device, self._uniform, self.cfg.obstacles
+        place = self._places(n)
+        rover = torch.zeros(n, 7, device=device)
+        rover[:, :2] = place[:, 0]
+        rover[:, 3:] = self._upright(n)
+
+        many = (n, len(self.obstacles))
+        obstacles = torch.zeros(*many, 7, device=device)
+        obstacles[:, :standing, :2] = place[:, 1 : 1 + standing]
+        obstacles[..., 2] = torch.tensor([t.height / 2 for t in self.obstacles], device=device)
+        obstacles[:, standing:, 2] = -BURIED
+        obstacles[..., 3:] = self._upright(*many)
+
+        many = (n, len(self.objects))
+        objects = torch.zeros(*many, 7, device=device)
+        objects[..., :2] = place[:, 1 + standing :]
+        half = torch.tensor([t.height / 2 for t in self.objects], device=device)
+        objects[..., 2] = half + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
+        objects[..., 3:] = self._upright(*many)
+        velocities = torch.zeros(*many, 6, device=device)
+        velocities[..., :2] = self.cfg.throw_speed * draw(*many, 2)
+        return rover, obstacles, objects, velocities
+
+    def _places(self, n: int) -> Tensor:
+        """Draw where the rover, the obstacles in use and the loose objects stand (n, 1 + F + B, 2) [m]."""
+        things: tuple[Thing, ...] = (*self.obstacles[: self.cfg.obstacles], *self.objects)
+        radii = torch.tensor([ROVER_RADIUS] + [round_radius(t) for t in things])
+        nothing = torch.zeros(n, 0, 2, device=self.device)
+        return scatter(nothing, radii[:0], radii, self.room_half, self.cfg.clearance, self.generator)
 
     def _uniform(self, *shape: int) -> Tensor:
         """Numbers in -1..1."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from sage_envs.room import Thing
 
 CANDIDATES = 64
 """Places tried for each thing; with none free, the freest is taken."""
 
 
 def scatter(
-    taken: Tensor, taken_radii: Tensor, radii: Tensor, half: float, clearance: float, generator: torch.Generator
+    taken: Tensor,
+    taken_radii: Tensor,
+    radii: Tensor,
+    half: float | tuple[float, float],
+    clearance: float,
+    generator: torch.Generator,
 ) -> Tensor:
     """Draw places one after the other, keeping clear of what stands already.
 
@@ -18,7 +27,7 @@ def scatter(
         taken: Places already taken (n, T, 2) [m].
         taken_radii: Their radii (T,) [m].
         radii: Radii of what is to be placed (P,) [m].
-        half: Half the edge of the square room [m].
+        half: Half the edge of the square room, or half the edges of an oblong one [m].
         clearance: Gap to keep [m].
         generator: Source of randomness.
 
@@ -27,8 +36,9 @@ def scatter(
     """
     n, device = taken.shape[0], taken.device
     places, sizes = taken, taken_radii.to(device)
+    extent = torch.tensor(half, device=device)
     for radius in radii.tolist():
-        room = half - radius - clearance
+        room = extent - radius - clearance
         candidates = (2.0 * torch.rand(n, CANDIDATES, 2, generator=generator, device=device) - 1.0) * room
         if places.shape[1]:
             gap = torch.cdist(candidates, places) - sizes - radius - clearance
@@ -42,3 +52,8 @@ def scatter(
         places = torch.cat([places, chosen.unsqueeze(1)], dim=1)
         sizes = torch.cat([sizes, torch.tensor([radius], device=device)])
     return places[:, taken.shape[1] :]
+
+
+def round_radius(thing: Thing) -> float:
+    """Radius of the circle around a thing seen from above [m]."""
+    return thing.radius * (math.sqrt(2.0) if thing.kind == "box" else 1.0)

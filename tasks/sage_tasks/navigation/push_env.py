@@ -1,0 +1,161 @@
+"""``Sage-Navigation-Push``: push a crate out of the way to the goal, unless it is too heavy."""
+
+from __future__ import annotations
+
+import torch
+from isaaclab.assets import RigidObjectCollection
+from torch import Tensor
+
+from sage_envs.room import OBJECTS
+
+from .navigation_env import ROVER_RADIUS, NavigationEnv
+from .placement import round_radius, scatter
+from .push_env_cfg import CRATES, GAP, GAP_PLACES, PIECES, THICKNESS, PushEnvCfg
+
+CRATE_TURN, CRATE_SHIFT = 0.15, 0.04
+"""How far a crate may stand askew [rad] and off the middle of its gap [m]."""
+
+
+class PushEnv(NavigationEnv):
+    """A rover, a wall across its room, and a goal behind the wall.
+
+    Each of the two gaps is blocked by a crate, one of which may be too heavy; which one cannot be
+    seen. Masses are drawn at each reset. A reached goal is drawn anew on the other side.
+    """
+
+    cfg: PushEnvCfg
+    objects = (*CRATES, *OBJECTS[len(CRATES) :])
+    obstacles = PIECES
+    obstacle_halves = [(THICKNESS / 2, piece.radius, piece.height / 2) for piece in PIECES]
+
+    def _setup(self) -> None:
+        super()._setup()
+        mass, inertia = self.loose.data.body_mass.torch, self.loose.data.body_inertia.torch
+        self._mass = mass.reshape(self.num_envs, -1).clone()
+        self._inertia = inertia.reshape(self.num_envs, -1, 9) / self._mass.unsqueeze(-1)
+
+    # -- masses --------------------------------------------------------------------------------
+
+    def _set_masses(self, ids: Tensor, masses: Tensor) -> None:
+        """Give the loose objects of some worlds their masses (n, B) [kg]."""
+        if torch.equal(self._mass[ids], masses):
+            return
+        self._mass[ids] = masses
+        write_masses(self.loose, masses, self._inertia[ids], ids)
+        engine = self.physics.engine
+        if hasattr(engine, "_mass"):
+            # Where gravity that differs is a force, that force is for the mass at the start.
+            engine._mass[ids, -masses.shape[1] :] = masses.unsqueeze(-1).to(engine._mass.device)
+            engine.write_gravity(engine.read_gravity())
+
+    def _draw_masses(self, n: int) -> Tensor:
+        """Masses of the loose objects (n, B) [kg]: uniform in their range, of what is no crate as made."""
+
+        def between(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(n, len(CRATES), generator=self.generator, device=self.device)
+
+        light, heavy = between(*self.cfg.light_mass), between(*self.cfg.heavy_mass)
+        chance = torch.rand(n, 2, generator=self.generator, device=self.device)
+        which = (chance[:, :1] * len(CRATES)).long() == torch.arange(len(CRATES), device=self.device)
+        too_heavy = which & (chance[:, 1:] < self.cfg.heavy_share)
+        masses = torch.tensor([thing.mass for thing in self.objects], device=self.device).repeat(n, 1)
+        masses[:, : len(CRATES)] = torch.where(too_heavy, heavy, light)
+        return masses
+
+    def task_state(self) -> dict[str, Tensor]:
+        """As of ``Sage-Navigation``, and the masses."""
+        return {**super().task_state(), "masses": self._mass}
+
+    def set_task_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
+        """Inverse of :meth:`task_state`."""
+        super().set_task_state(env_ids, state)
+        self._set_masses(env_ids, state["masses"])
+
+    # -- resets ----------------------------------------------------------------------------------
+
+    def _reset_task(self, env_ids: Tensor) -> None:
+        self._set_masses(env_ids, self._draw_masses(len(env_ids)))
+        super()._reset_task(env_ids)
+
+    def _arrange(self, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        rover, walls, objects, velocities = super()._arrange(n)
+        along = wall_direction(walls)
+        angle = torch.atan2(-along[:, 0], along[:, 1]).unsqueeze(1)
+        walls[..., 3:] = _turned(angle.expand(n, len(PIECES)))
+        crates = slice(len(CRATES))
+        objects[:, crates, 2] = CRATES[0].height / 2
+        objects[:, crates, 3:] = _turned(angle + CRATE_TURN * self._uniform(n, len(CRATES)))
+        velocities[:, crates] = 0.0
+        return rover, walls, objects, velocities
+
+    def _places(self, n: int) -> Tensor:
+        # Drawn for a wall along y and a rover at negative x, then turned by a quarter, or two, or three.
+        draw, device = self._uniform, self.device
+        near, far = GAP_PLACES
+        gap = (near + (far - near) * (0.5 + 0.5 * draw(n, 2))) * torch.tensor([-1.0, 1.0], device=device)
+        off = (GAP / 2 + PIECES[0].radius) * torch.tensor([-1.0, 1.0], device=device)
+        walls = torch.zeros(n, len(PIECES), 2, device=device)
+        walls[..., 1] = (gap.unsqueeze(2) + off).flatten(1)
+        crates = CRATE_SHIFT * draw(n, len(CRATES), 2)
+        crates[..., 1] += gap
+
+        # The rest stands on one side, clear of the gaps, and some of it is then folded over to the other.
+        middle, half = self._half_room()
+        before = torch.stack([torch.full_like(gap, middle), gap], dim=2)
+        clutter = self.objects[len(CRATES) :]
+        radii = torch.tensor([ROVER_RADIUS, *(round_radius(thing) for thing in clutter)])
+        rest = scatter(before, torch.full((2,), GAP / 2), radii, half, self.cfg.clearance, self.generator)
+        rest[..., 0] -= middle
+        rest[:, 1:, 0] *= torch.where(draw(n, len(clutter)) < 0.0, -1.0, 1.0)
+
+        places = torch.cat([rest[:, :1], walls, crates, rest[:, 1:]], dim=1)
+        for _ in range(3):
+            quarter = torch.stack([-places[..., 1], places[..., 0]], dim=-1)
+            places = torch.where((draw(n) < 0.5).view(-1, 1, 1), quarter, places)
+        return places
+
+    def _half_room(self) -> tuple[float, tuple[float, float]]:
+        """Distance of its middle from the wall's, and half its edges across and along the wall [m]."""
+        across = 0.5 * (self.room_half - THICKNESS / 2)
+        return THICKNESS / 2 + across, (across, self.room_half)
+
+    def _draw_goal(self, ids: Tensor) -> None:
+        along = wall_direction(self._fixture_pose[ids, :-1])
+        over = torch.stack([along[:, 1], -along[:, 0]], dim=1)
+        rover = self._pose()[ids, :2]
+        over = over * torch.where((rover * over).sum(dim=1, keepdim=True) < 0.0, 1.0, -1.0)
+        middle, half = self._half_room()
+        frame = torch.stack([over, along], dim=1)
+        # In the frame of the half room behind the wall.
+        taken = torch.einsum("nij,nj->ni", frame, rover).unsqueeze(1)
+        taken[..., 0] -= middle
+        away = torch.tensor([self.cfg.goal_distance - ROVER_RADIUS - self.cfg.clearance])
+        radius = torch.tensor([ROVER_RADIUS])
+        place = scatter(taken, away, radius, half, self.cfg.clearance, self.generator)[:, 0]
+        place[:, 0] += middle
+        self._put_goal(ids, torch.einsum("nij,ni->nj", frame, place))
+
+
+def write_masses(loose: RigidObjectCollection, masses: Tensor, inertia: Tensor, ids: Tensor) -> None:
+    """Write masses of the loose objects of some worlds to the engine.
+
+    Args:
+        loose: The objects.
+        masses: Masses (n, B) [kg].
+        inertia: Inertias of a kilogram of each (n, B, 9) [m^2].
+        ids: Worlds (n,).
+    """
+    index = ids.int()
+    loose.set_masses_index(masses=masses.contiguous(), env_ids=index)
+    loose.set_inertias_index(inertias=(inertia * masses.unsqueeze(-1)).contiguous(), env_ids=index)
+
+
+def wall_direction(pieces: Tensor) -> Tensor:
+    """Unit vector along the wall, given places or poses of its pieces (n, F, 2..) -> (n, 2)."""
+    return torch.nn.functional.normalize(pieces[:, -1, :2] - pieces[:, 0, :2], dim=1)
+
+
+def _turned(angle: Tensor) -> Tensor:
+    """Quaternions (..., 4) that turn about the vertical by angles [rad]."""
+    zero, half = torch.zeros_like(angle), 0.5 * angle
+    return torch.stack([zero, zero, half.sin(), half.cos()], dim=-1)
