@@ -43,7 +43,8 @@ class NavigationExpert:
     """Drives every rover of an environment to its goal.
 
     Args:
-        env: ``Sage-Navigation`` or a task derived from it; only its size, device, time step and what stands in its room are used.
+        env: ``Sage-Navigation`` or a task derived from it; of it only its size, device,
+            time step and what stands in its room are used.
     """
 
     forbidden = 40.0

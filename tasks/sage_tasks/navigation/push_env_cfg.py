@@ -11,14 +11,14 @@ from sage_envs.room import OBJECTS, RoomSceneCfg, Thing
 
 from .navigation_env_cfg import NavigationEnvCfg
 
-GAP = 0.64
+GAP = 0.72
 """Width of a gap [m]."""
-GAP_PLACES = (0.9, 1.4)
+GAP_PLACES = (0.95, 1.4)
 """Nearest and farthest middle of a gap from the middle of the wall [m]."""
 THICKNESS = 0.12
 """Of the wall [m]."""
 CRATES: tuple[Thing, ...] = tuple(
-    Thing(f"object_{i}", "box", "wood", 0.17, 0.30, 2.0, (0.72, 0.45, 0.20)) for i in range(2)
+    Thing(f"object_{i}", "box", "wood", 0.19, 0.26, 2.0, (0.72, 0.45, 0.20)) for i in range(2)
 )
 """They stand in the gaps. Alike to the eye: only pushing tells how heavy one is."""
 PIECES: tuple[Thing, ...] = tuple(

@@ -17,9 +17,9 @@ from .push_env_cfg import PIECES, THICKNESS
 class PushExpert(NavigationExpert):
     """Drives every rover of ``Sage-Navigation-Push`` to its goal."""
 
-    # A crate that did not give way is dearer than any way round, the wall dearer than any crate.
-    forbidden = 400.0
-    doubt, doubt_most = 4.0, 64.0
+    # One push in vain, and the other gap is the cheaper way; still no crate is dearer than the wall.
+    forbidden = 60.0
+    doubt = 4.0
 
     def _to_fixed(self, obstacles: Tensor) -> Tensor:
         along = wall_direction(obstacles).view(-1, 1, 1, 1, 2)
