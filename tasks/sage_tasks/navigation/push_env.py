@@ -26,7 +26,7 @@ class PushEnv(NavigationEnv):
     cfg: PushEnvCfg
     objects = (*CRATES, *OBJECTS[len(CRATES) :])
     obstacles = PIECES
-    obstacle_halves = [(THICKNESS / 2, piece.radius, piece.height / 2) for piece in PIECES]
+    obstacle_halves = tuple((THICKNESS / 2, piece.radius, piece.height / 2) for piece in PIECES)
 
     def _setup(self) -> None:
         super()._setup()
@@ -109,10 +109,11 @@ class PushEnv(NavigationEnv):
         rest[:, 1:, 0] *= torch.where(draw(n, len(clutter)) < 0.0, -1.0, 1.0)
 
         places = torch.cat([rest[:, :1], walls, crates, rest[:, 1:]], dim=1)
-        for _ in range(3):
-            quarter = torch.stack([-places[..., 1], places[..., 0]], dim=-1)
-            places = torch.where((draw(n) < 0.5).view(-1, 1, 1), quarter, places)
-        return places
+        quarters = torch.randint(4, (n,), generator=self.generator, device=device)
+        cos = torch.tensor([1.0, 0.0, -1.0, 0.0], device=device)[quarters].unsqueeze(1)
+        sin = torch.tensor([0.0, 1.0, 0.0, -1.0], device=device)[quarters].unsqueeze(1)
+        x, y = places.unbind(dim=-1)
+        return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
 
     def _half_room(self) -> tuple[float, tuple[float, float]]:
         """Distance of its middle from the wall's, and half its edges across and along the wall [m]."""
