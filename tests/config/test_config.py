@@ -67,6 +67,12 @@ def test_a_base_keeps_what_is_not_overridden():
     assert load_config(["preset=demo"], base).sleep.batch == 30
 
 
+def test_a_task_is_chosen_by_its_file():
+    config = load_config(["task=navigation_push", "task.difficulty=hard"])
+    assert (config.task.id, config.task.difficulty) == ("Sage-Navigation-Push", "hard")
+    assert dataclasses.replace(config.task, id="Sage-Navigation", difficulty="default") == load_config().task
+
+
 def test_values_have_their_types():
     config = load_config(["memory.capacity=1e6", "sleep.lr=1", "name=2024", "task.device=null", "dream.laws=[float]"])
     assert (config.memory.capacity, type(config.memory.capacity)) == (1_000_000, int)
@@ -131,7 +137,7 @@ BAD = {
     "preset=gpuu": "preset=gpuu: is none of the presets debug, demo, gpu; use preset=gpu",
     "preset=[demo,debgu]": "preset=debgu: is none of .*; use preset=debug",
     "preset=null": "preset=null: is none of the presets",
-    "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices navigation; use task=navigation",
+    "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices navigation, navigation_push; use task=navigation",
     "task.id=Sage-Navigaton": "task.id=Sage-Navigaton: must be one of .*; use Sage-Navigation",
     "task.difficulty=hrad": "task.difficulty=hrad: must be one of easy, default, hard; use hard",
     "task.noise=mils": "task.noise=mils: must be one of none, mild, harsh; use mild",
