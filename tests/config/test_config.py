@@ -137,7 +137,7 @@ BAD = {
     "preset=gpuu": "preset=gpuu: is none of the presets debug, demo, gpu; use preset=gpu",
     "preset=[demo,debgu]": "preset=debgu: is none of .*; use preset=debug",
     "preset=null": "preset=null: is none of the presets",
-    "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices navigation, navigation_push; use task=navigation",
+    "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices .*; use task=navigation",
     "task.id=Sage-Navigaton": "task.id=Sage-Navigaton: must be one of .*; use Sage-Navigation",
     "task.difficulty=hrad": "task.difficulty=hrad: must be one of easy, default, hard; use hard",
     "task.noise=mils": "task.noise=mils: must be one of none, mild, harsh; use mild",
