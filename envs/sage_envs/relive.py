@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import snapshot
+from .physics import FRICTION
 from .senses.camera import VIEWPOINT_WIDTH
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def relive(
     senses: Collection[str] | None = None,
     before_tick: Callable[[int], None] | None = None,
     after_look: Callable[[int], None] | None = None,
+    **scales: Tensor,
 ) -> Observations:
     """Restore snapshots and live on from them.
 
@@ -45,19 +47,20 @@ def relive(
         rows: Snapshots (n, S), n at most the number of worlds.
         actions: Actions of T environment steps (n, T, A).
         gravity_scale: Factor on the gravity that was in force (n,).
-        friction_scale: Factor on the friction that was in force (n,).
+        friction_scale: Factor on the friction that was in force, static and dynamic (n,).
         viewpoint: Turn and shift of the camera (n, 5): yaw, pitch [rad], forward, left, up [m].
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
         before_tick: Called before each physics step with its number.
         after_look: Called after each look with its number.
+        **scales: Factors on other knobs that were in force, such as ``mass_scale`` (n,).
 
     Returns:
         ``policy`` and ``critic`` observations after each look (n, T / speed, ...).
 
     Raises:
-        ValueError: Too many snapshots, wrong shapes or an unknown speed.
+        ValueError: Too many snapshots, wrong shapes, an unknown speed or knob, or a product out of its range.
     """
     n, steps = actions.shape[:2]
     if n != rows.shape[0] or n > env.num_envs:
@@ -69,7 +72,12 @@ def relive(
     ids = torch.arange(n, device=env.device)
     _forget_contacts(env, rows, ids)
     snapshot.restore(env, rows, ids)
-    _vary(env, ids, gravity_scale, friction_scale, viewpoint)
+    if gravity_scale is not None:
+        scales["gravity"] = gravity_scale.unsqueeze(1)
+    if friction_scale is not None:
+        scales |= {name: friction_scale for name in FRICTION if name in env.physics.per_world}
+    env.physics.put({name: env.physics.get(name)[ids] * scale.to(env.device) for name, scale in scales.items()}, ids)
+    _turn(env, ids, viewpoint)
     hold, look_every = env.cfg.decimation, int(env.cfg.decimation * speed)
     plan = torch.zeros(steps, env.num_envs, actions.shape[2], device=env.device)
     plan[:, :n] = actions.to(env.device).transpose(0, 1)
@@ -105,12 +113,8 @@ def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:
     env.discard_ticks()
 
 
-def _vary(env: SageEnv, ids: Tensor, gravity: Tensor | None, friction: Tensor | None, viewpoint: Tensor | None) -> None:
-    """Put a variation in force on top of what was restored."""
-    if gravity is not None:
-        env.physics.set_gravity(env.physics.gravity[ids] * gravity.to(env.device).unsqueeze(1), ids)
-    if friction is not None:
-        env.physics.set_friction_scale(env.physics.friction_scale[ids] * friction.to(env.device), ids)
+def _turn(env: SageEnv, ids: Tensor, viewpoint: Tensor | None) -> None:
+    """Turn and move the cameras."""
     env.viewpoint[ids] = 0.0
     if viewpoint is not None:
         if tuple(viewpoint.shape) != (len(ids), VIEWPOINT_WIDTH):
