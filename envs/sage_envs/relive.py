@@ -69,6 +69,9 @@ def relive(
         raise ValueError(f"speed={speed}: use one of {', '.join(map(str, SPEEDS))}")
     if steps % max(1, int(speed)):
         raise ValueError(f"actions.steps={steps}: must be a multiple of the speed {speed:g}")
+    look_every, kept = int(env.cfg.decimation * speed), env.scene["object_contacts"].cfg.history_length
+    if look_every > kept or look_every < 1:
+        raise ValueError(f"speed={speed:g}: looks {look_every} physics steps apart, must be 1..{kept}; set time_step")
     ids = torch.arange(n, device=env.device)
     _forget_contacts(env, rows, ids)
     snapshot.restore(env, rows, ids)
@@ -78,7 +81,7 @@ def relive(
         scales |= {name: friction_scale for name in FRICTION if name in env.physics.per_world}
     env.physics.put({name: env.physics.get(name)[ids] * scale.to(env.device) for name, scale in scales.items()}, ids)
     _turn(env, ids, viewpoint)
-    hold, look_every = env.cfg.decimation, int(env.cfg.decimation * speed)
+    hold = env.cfg.decimation
     plan = torch.zeros(steps, env.num_envs, actions.shape[2], device=env.device)
     plan[:, :n] = actions.to(env.device).transpose(0, 1)
     seen: list[Observations] = []

@@ -16,7 +16,7 @@ from .counterfactual import Observations, Variation, counterfactuals, render_sta
 from .dreams import Dream, dream, foresee
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
-from .physics import PhysicsControl, make_engine
+from .physics import Clock, PhysicsControl, Scope, make_engine
 from .relive import relive
 from .room import Thing
 from .sage_env_cfg import SageEnvCfg
@@ -36,7 +36,7 @@ class SageEnv(DirectRLEnv):
     partners of the ``skin_contacts`` sensor, and where its robot's senses sit.
 
     Attributes:
-        physics: Gravity and friction in force, world by world.
+        physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
         senses: Hearing, touch and IMU.
         touch: How the robot feels; from :meth:`make_touch`.
         segmentation: Class and instance of each pixel, where the camera was asked for them.
@@ -86,7 +86,7 @@ class SageEnv(DirectRLEnv):
         self.robot: Articulation = self.scene["robot"]
         self.loose: RigidObjectCollection = self.scene["objects"]
         engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
-        self.physics = PhysicsControl(engine, n, device)
+        self.physics = PhysicsControl(engine, Clock(self), n, device)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
         self._to_opengl = torch.tensor(TO_OPENGL, device=device).repeat(n, 1)
@@ -207,6 +207,11 @@ class SageEnv(DirectRLEnv):
     def discard_ticks(self) -> None:
         """Let what happened since the last look go unheard and unfelt."""
         self._ticks = 0
+
+    @property
+    def capabilities(self) -> dict[str, Scope]:
+        """What the engine can do with each knob of :attr:`physics`: per world, for the whole scene, or not at all."""
+        return self.physics.capabilities
 
     # -- moments remembered and lived again --------------------------------------------------
 

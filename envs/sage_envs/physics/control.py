@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from .clock import Clock
 from .engine import Engine
 from .knobs import FRICTION, KNOBS, CapabilityError, Scope, knob
+
+TIME = "time_step"
 
 
 class PhysicsControl:
@@ -16,12 +19,13 @@ class PhysicsControl:
 
     Args:
         engine: The engine's own way to do it.
+        clock: The physics step of the scene.
         num_envs: How many worlds there are.
         device: Torch device of the environment.
     """
 
-    def __init__(self, engine: Engine, num_envs: int, device: str) -> None:
-        self.engine, self._num_envs, self._device = engine, num_envs, device
+    def __init__(self, engine: Engine, clock: Clock, num_envs: int, device: str) -> None:
+        self.engine, self._clock, self._num_envs, self._device = engine, clock, num_envs, device
         self._nominal_gravity = engine.read("gravity")["world"].clone()
         self._values = {name: torch.ones(num_envs, device=device) for name in self.per_world}
         self._values["gravity"] = self._nominal_gravity.clone()
@@ -32,7 +36,8 @@ class PhysicsControl:
     @property
     def capabilities(self) -> dict[str, Scope]:
         """What the engine can do with each knob of :data:`sage_envs.physics.KNOBS`."""
-        return {name: Scope.ABSENT if name in self.engine.cannot or name=='time_step' else Scope.WORLD for name in KNOBS}
+        able = {name: Scope.SCENE if name == TIME else Scope.WORLD for name in KNOBS}
+        return able | dict.fromkeys(self.engine.cannot, Scope.ABSENT)
 
     @property
     def per_world(self) -> tuple[str, ...]:
@@ -40,13 +45,15 @@ class PhysicsControl:
         return tuple(name for name, scope in self.capabilities.items() if scope is Scope.WORLD)
 
     def get(self, name: str) -> Tensor:
-        """The value of a knob in force in each world: (N,), gravity (N, 3).
+        """The value of a knob in force in each world: (N,), gravity (N, 3), of the whole scene ().
 
         Raises:
             ValueError: Unknown knob.
             CapabilityError: The engine has no such knob.
         """
         self._able(name)
+        if name == TIME:
+            return torch.tensor(self._clock.time_step, device=self._device)
         return self.gravity if name == "gravity" else self._values[name].clone()
 
     def in_force(self, name: str) -> dict[str, Tensor]:
@@ -57,7 +64,7 @@ class PhysicsControl:
             CapabilityError: The engine has no such knob.
         """
         self._able(name)
-        return self.engine.read(name)
+        return {"scene": self.get(name)} if name == TIME else self.engine.read(name)
 
     def set(self, name: str, value: Tensor | Sequence[float] | float, env_ids: Tensor | None = None) -> None:
         """Put a knob in force in some worlds; a refused value changes nothing.
@@ -79,6 +86,11 @@ class PhysicsControl:
         for name in values:
             self._able(name)
         checked = {name: knob(name).check(value, len(ids), self._device) for name, value in values.items()}
+        if TIME in checked:
+            if env_ids is not None:
+                raise CapabilityError(f"physics.{TIME}: one for the whole scene on any engine; leave env_ids out")
+            # The first of them: it is one number for all.
+            self._clock.set(checked.pop(TIME)[0].item())
         changed = {name for name, value in checked.items() if not torch.equal(self._values[name][ids], value)}
         if not changed:
             return
@@ -89,7 +101,7 @@ class PhysicsControl:
             self._friction = self.engine.read("dynamic_friction_scale")
 
     def reset(self, env_ids: Tensor | None = None) -> None:
-        """Put the nominal physics back in force."""
+        """Put the nominal physics of worlds back in force; what the whole scene shares stays."""
         ids = self._ids(env_ids)
         self.put({name: self._nominal_gravity[ids] if name == "gravity" else 1.0 for name in self.per_world}, ids)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from isaaclab.assets import Articulation, RigidObjectCollection
     from isaaclab.scene import InteractiveScene
 
+LEAST = 1e-5
+
 
 class NewtonEngine:
     """See :class:`sage_envs.physics.engine.Engine`."""
@@ -47,7 +49,9 @@ class NewtonEngine:
             self._manager.add_model_change(self._flags.MODEL_PROPERTIES)
         if "dynamic_friction_scale" in changed:
             for name, mu in self._mu.items():
-                mu.copy_(self._nominal[name] * values["dynamic_friction_scale"].to(mu.device).view(-1, 1, 1))
+                scaled = self._nominal[name] * values["dynamic_friction_scale"].to(mu.device).view(-1, 1, 1)
+                # MuJoCo's contacts may turn into not-a-number with less.
+                mu.copy_(scaled.clamp(min=LEAST))
             self._manager.add_model_change(self._flags.SHAPE_PROPERTIES)
         if "mass_scale" in changed:
             self._masses.write(values["mass_scale"])
