@@ -14,6 +14,7 @@ from torch import Tensor
 from . import snapshot
 from .counterfactual import Observations, Variation, counterfactuals, render_states
 from .dreams import Dream, dream, foresee
+from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
 from .physics import Clock, PhysicsControl, Scope, make_engine
@@ -38,6 +39,7 @@ class SageEnv(DirectRLEnv):
     Attributes:
         physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
         senses: Hearing, touch and IMU.
+        guard: Ends episodes of worlds that broke or lost a body.
         touch: How the robot feels; from :meth:`make_touch`.
         segmentation: Class and instance of each pixel, where the camera was asked for them.
         viewpoint: Turn and shift of each world's camera (N, 5): yaw and pitch [rad], forward,
@@ -96,6 +98,7 @@ class SageEnv(DirectRLEnv):
         self.senses = Senses(self, self.cfg.seed or 0)
         self.segmentation = Segmentation(self) if Segmentation.asked(self) else None
         self._noise = SensorNoise(self, self.cfg.noise, self.cfg.seed or 0) if self.cfg.noise else None
+        self.guard = Guard(self)
         self._ticks = 0
         self.last_action = torch.zeros(n, self.action_width, device=device)
 
@@ -261,6 +264,10 @@ class SageEnv(DirectRLEnv):
     @abstractmethod
     def set_task_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
         """Inverse of :meth:`task_state` for some worlds."""
+
+    def _reset_envs_from_buffer(self) -> Tensor | None:
+        self.guard.end_lost_worlds()
+        return super()._reset_envs_from_buffer()
 
     def _reset_idx(self, env_ids: Sequence[int] | Tensor) -> None:
         super()._reset_idx(env_ids)

@@ -13,6 +13,7 @@ from isaaclab.utils import configclass
 from .engines import EngineCfg
 from .observations import policy_space
 from .senses.noise import SensorNoiseCfg
+from .room import ROOM_HALF, WALL_THICKNESS
 
 PHYSICS_DT = 1 / 60
 DECIMATION = 2
@@ -42,3 +43,8 @@ class SageEnvCfg(DirectRLEnvCfg):
     """Imperfect sensors, for example one of :data:`sage_envs.senses.noise.NOISE`; None is perfect ones."""
     camera_tilt: float = 0.0
     """How far the camera looks down [rad]."""
+
+    bounds: tuple[float, float, float] = (ROOM_HALF + 2 * WALL_THICKNESS, ROOM_HALF + 2 * WALL_THICKNESS, 10.0)
+    """Half the extents of a world in x and y and its height; an episode ends when a body is found outside [m]."""
+    faults: str = "runs/faults"
+    """Folder for the states of worlds whose numbers are no longer finite."""
