@@ -20,7 +20,7 @@ RANGES = {"gravity": (0.1, 3.0), "friction": (0.1, 3.0), "mass": (0.2, 5.0)}
 CASES = ("nominal", "wild")
 CHANGE_EVERY = 30
 """Environment steps after which a quarter of the worlds gets other physics in mid-episode."""
-REPORT_EVERY = 3000
+REPORT_EVERY = 900
 
 DESCRIPTION = """\
 Lives random actions in parallel worlds for some simulated minutes and counts what must not happen. In the case `wild`
@@ -41,7 +41,7 @@ metrics:
 
 EPILOG = """\
 examples:
-  python -m bench.endurance                        10 minutes of 16 worlds, wild
+  python -m bench.endurance                        10 minutes of 16 worlds, wild; Ctrl-C ends it early, rows and all
   python -m bench.endurance --cases nominal wild --minutes 1 --physics newton_mjwarp --worlds 4
 """
 
@@ -152,6 +152,8 @@ def live(table: Table, env: Any, case: str, options: argparse.Namespace) -> None
             top = max(top, float(critic["object_velocity"][..., :3].norm(dim=-1).max()))
             if done % REPORT_EVERY == 0:
                 say(f"{case}: {done} steps, {dict(count)}, strayed {env.guard.strayed - strayed}")
+    except KeyboardInterrupt:
+        say(f"{case}: told to stop after {done} steps")
     except Exception as error:
         count["exceptions"] += 1
         say(f"{case}: broke off after {done} steps: {error!r}")

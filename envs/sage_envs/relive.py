@@ -48,7 +48,7 @@ def relive(
         actions: Actions of T environment steps (n, T, A).
         gravity_scale: Factor on the gravity that was in force (n,).
         friction_scale: Factor on the friction that was in force, static and dynamic (n,).
-        viewpoint: Turn and shift of the camera (n, 5): yaw, pitch [rad], forward, left, up [m].
+        viewpoint: Turn and shift of the camera from where it was (n, 5): yaw, pitch [rad], forward, left, up [m].
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
@@ -117,9 +117,8 @@ def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:
 
 
 def _turn(env: SageEnv, ids: Tensor, viewpoint: Tensor | None) -> None:
-    """Turn and move the cameras."""
-    env.viewpoint[ids] = 0.0
+    """Turn and move the cameras, from where they were."""
     if viewpoint is not None:
         if tuple(viewpoint.shape) != (len(ids), VIEWPOINT_WIDTH):
             raise ValueError(f"viewpoint.shape={tuple(viewpoint.shape)}: must be ({len(ids)}, {VIEWPOINT_WIDTH})")
-        env.viewpoint[ids] = viewpoint.to(env.device)
+        env.viewpoint[ids] += viewpoint.to(env.device)

@@ -18,6 +18,7 @@ from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
 from .physics import Clock, PhysicsControl, Scope, make_engine
+from .randomisation import Randomiser
 from .relive import relive
 from .room import Thing
 from .sage_env_cfg import SageEnvCfg
@@ -40,6 +41,7 @@ class SageEnv(DirectRLEnv):
         physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
         senses: Hearing, touch and IMU.
         guard: Ends episodes of worlds that broke or lost a body.
+        randomiser: Draws what differs from world to world at each reset.
         touch: How the robot feels; from :meth:`make_touch`.
         segmentation: Class and instance of each pixel, where the camera was asked for them.
         viewpoint: Turn and shift of each world's camera (N, 5): yaw and pitch [rad], forward,
@@ -99,6 +101,7 @@ class SageEnv(DirectRLEnv):
         self.segmentation = Segmentation(self) if Segmentation.asked(self) else None
         self._noise = SensorNoise(self, self.cfg.noise, self.cfg.seed or 0) if self.cfg.noise else None
         self.guard = Guard(self)
+        self.randomiser = Randomiser(self)
         self._ticks = 0
         self.last_action = torch.zeros(n, self.action_width, device=device)
 
@@ -274,6 +277,7 @@ class SageEnv(DirectRLEnv):
         ids = torch.as_tensor(env_ids, device=self.device).long()
         self.physics.reset(ids)
         self.viewpoint[ids] = 0.0
+        self.randomiser.draw(ids)
         self._reset_task(ids)
         self.last_action[ids] = 0.0
         self.senses.forget(ids)

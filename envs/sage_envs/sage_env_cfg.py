@@ -13,6 +13,7 @@ from isaaclab.utils import configclass
 from .engines import EngineCfg
 from .observations import policy_space
 from .senses.noise import SensorNoiseCfg
+from .randomisation import RandomisationCfg
 from .room import ROOM_HALF, WALL_THICKNESS
 
 PHYSICS_DT = 1 / 60
@@ -36,6 +37,8 @@ class SageEnvCfg(DirectRLEnvCfg):
     observation_space: gym.Space = policy_space(64, 64)
     # The critic's names and shapes are those of the ground truth the task reports.
     state_space: gym.Space | int = 0
+
+    randomisation: RandomisationCfg = RandomisationCfg()
 
     camera_mount: tuple[float, float, float] = MISSING  # type: ignore[assignment]
     """Position of the camera, and of the microphone, on the robot's body [m]."""

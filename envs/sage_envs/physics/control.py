@@ -80,6 +80,16 @@ class PhysicsControl:
         """
         self.put({name: value}, env_ids)
 
+    def check(self, name: str, values: Sequence[float]) -> None:
+        """See whether a knob could be put to some values.
+
+        Raises:
+            ValueError: As :meth:`set`.
+            CapabilityError: As :meth:`set`.
+        """
+        self._able(name)
+        knob(name).check(list(values), len(values), self._device)
+
     def put(self, values: Mapping[str, Tensor | Sequence[float] | float], env_ids: Tensor | None = None) -> None:
         """Put several knobs in force at once, all or none; see :meth:`set`."""
         ids = self._ids(env_ids)
