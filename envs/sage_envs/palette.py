@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import warp as wp
@@ -33,7 +33,7 @@ class Palette:
 
     def __init__(self, env: SageEnv) -> None:
         renderer = env.scene["camera"]._renderer
-        self._sensor = getattr(renderer, "newton_sensor", None)
+        self._sensor: Any = getattr(renderer, "newton_sensor", None)
         if self._sensor is None:
             name = type(renderer).__name__
             raise ValueError(f"randomisation.color/light: {name} cannot be told; use renderer=newton_renderer or 0")

@@ -12,9 +12,9 @@ from isaaclab.utils import configclass
 
 from .engines import EngineCfg
 from .observations import policy_space
-from .senses.noise import SensorNoiseCfg
 from .randomisation import RandomisationCfg
 from .room import ROOM_HALF, WALL_THICKNESS
+from .senses.noise import SensorNoiseCfg
 
 PHYSICS_DT = 1 / 60
 DECIMATION = 2

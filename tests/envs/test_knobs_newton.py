@@ -81,3 +81,12 @@ def test_what_it_cannot_do_is_said(env: SageEnv, name: str, mend: str) -> None:
         env.physics.set(name, 1.0)
     with pytest.raises(CapabilityError, match=name):
         env.physics.get(name)
+
+
+def test_what_it_cannot_do_it_does_not_draw_either(env: SageEnv) -> None:
+    from sage_envs.physics import CapabilityError
+    from sage_envs.randomisation import RandomisationCfg, Randomiser
+
+    env.cfg.randomisation = RandomisationCfg(restitution_scale=(0.5, 1.0))
+    with pytest.raises(CapabilityError, match=r"physics.restitution_scale: newton_mjwarp cannot set it"):
+        Randomiser(env)
