@@ -5,6 +5,8 @@ The one module of ``sage_ext`` that calls ``sage_tasks``; it is loaded by the co
 
 from __future__ import annotations
 
+import dataclasses
+
 from .config import Config
 from .environment import Environment, Policy
 
@@ -16,7 +18,7 @@ class SimulatedBody:
         """Start the simulator of a run.
 
         Raises:
-            ValueError: Unknown task, engine or difficulty.
+            ValueError: Unknown task, engine or difficulty, or a range that the engine cannot follow.
         """
         from sage_tasks.make import make
 
@@ -32,6 +34,7 @@ class SimulatedBody:
             difficulty=task.difficulty,
             noise=task.noise,
             segmentation=task.segmentation,
+            randomisation=dataclasses.asdict(config.randomisation),
         )
         return env
 

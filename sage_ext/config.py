@@ -40,6 +40,24 @@ class TaskConfig:
 
 
 @dataclass(frozen=True)
+class RandomisationConfig:
+    """What differs from world to world, drawn at each reset; passed on to :mod:`sage_envs.randomisation`."""
+
+    gravity_scale: tuple[float, float]
+    static_friction_scale: tuple[float, float]
+    dynamic_friction_scale: tuple[float, float]
+    restitution_scale: tuple[float, float]
+    mass_scale: tuple[float, float]
+    strength_scale: tuple[float, float]
+    yaw_deg: float
+    pitch_deg: float
+    shift_m: float
+    color: float
+    light: tuple[float, float]
+    light_turn_deg: float
+
+
+@dataclass(frozen=True)
 class MemoryConfig:
     """How much is remembered, and how often it can be lived again."""
 
@@ -137,6 +155,7 @@ class Config:
     runs: str
     name: str | None
     task: TaskConfig
+    randomisation: RandomisationConfig
     memory: MemoryConfig
     wake: WakeConfig
     sleep: SleepConfig

@@ -73,7 +73,8 @@ _WEIGHT = between(0, 1e6)
 _SHARE = between(0, 1)
 # Its type says it all.
 _SWITCH = Rule("true or false", lambda v: isinstance(v, bool), lambda _: "use true or false")
-_SCALE = between(0, 10, above=True)
+_MOST = 10
+_SCALE = between(0, _MOST, above=True)
 
 RULES: dict[str, Rule | Callable[[], Rule]] = {
     "seed": between(0, 2**32 - 1),
@@ -89,6 +90,18 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "task.device": pattern(r"cpu|cuda(:\d{1,3})?", "null, cpu or cuda:N", "task.device=null to choose by itself"),
     "task.resolution": between(16, 1024),
     "task.episode_length_s": between(0, 3600, above=True),
+    "randomisation.gravity_scale": between(0, _MOST),
+    "randomisation.static_friction_scale": between(0, _MOST),
+    "randomisation.dynamic_friction_scale": between(0, _MOST),
+    "randomisation.restitution_scale": between(0, 2),
+    "randomisation.mass_scale": between(0.05, 20),
+    "randomisation.strength_scale": between(0, _MOST),
+    "randomisation.yaw_deg": between(0, 180),
+    "randomisation.pitch_deg": between(0, 60),
+    "randomisation.shift_m": between(0, 1),
+    "randomisation.color": between(0, 1),
+    "randomisation.light": between(0, 4),
+    "randomisation.light_turn_deg": between(0, 180),
     "memory.capacity": between(1, 10**9),
     "memory.snapshot_every": between(1, 10**6),
     "wake.policy": one_of("random", "expert"),
@@ -171,13 +184,21 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     if sleep.round % sleep.batch:
         multiple = math.ceil(sleep.round / sleep.batch) * sleep.batch
         yield "sleep.round", sleep.round, f"must be a multiple of sleep.batch={sleep.batch}", f"set {multiple}"
-    physical = sleep.variations.physical
-    for name in ("gravity_scale", "friction_scale"):
-        low, high = getattr(physical, name)
-        if low > high:
-            yield (
-                f"sleep.variations.physical.{name}", (low, high), "must be [low, high]", f"set {shown((high, low))}"
-            )  # fmt: skip
+    for key, value in config.flat().items():
+        # Every pair of numbers but a list of choices is a range.
+        if isinstance(value, tuple) and key.endswith(("_scale", ".light")) and value[0] > value[1]:
+            yield key, shown(value), "must be [low, high]", f"set {shown(value[::-1])}"
+    # What is drawn is varied once more when it is lived again, and must be physics still.
+    physical, drawn = sleep.variations.physical, config.randomisation
+    for name, varied in (
+        ("gravity_scale", physical.gravity_scale[1]),
+        ("static_friction_scale", physical.friction_scale[1]),
+        ("dynamic_friction_scale", physical.friction_scale[1]),
+    ):
+        high = getattr(drawn, name)[1]
+        if high * varied > _MOST:
+            problem = f"times the {varied:g} of sleep.variations.physical goes beyond {_MOST:g}"
+            yield f"randomisation.{name}", shown(getattr(drawn, name)), problem, f"set at most {_MOST / varied:.3g}"
     shares = {n: getattr(sleep.variations, n).share for n in ("physical", "spatial", "temporal")}
     if abs(sum(shares.values()) - 1) > 1e-6:
         rest = ", ".join(f"{name} {share:g}" for name, share in shares.items())

@@ -119,7 +119,7 @@ def render_states(env: SageEnv, rows: Tensor, viewpoint: Tensor | None = None) -
         ids = torch.arange(len(some), device=env.device)
         snapshot.place(env, some, ids)
         if viewpoint is not None:
-            env.viewpoint[ids] = viewpoint[start : start + env.num_envs].to(env.device)
+            env.viewpoint[ids] += viewpoint[start : start + env.num_envs].to(env.device)
         visual, depth = env.look()
         seen.append((visual[: len(some)], depth[: len(some)]))
     env.viewpoint[:] = 0.0

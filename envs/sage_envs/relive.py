@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import snapshot
+from .physics import FRICTION
 from .senses.camera import VIEWPOINT_WIDTH
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def relive(
     senses: Collection[str] | None = None,
     before_tick: Callable[[int], None] | None = None,
     after_look: Callable[[int], None] | None = None,
+    **scales: Tensor,
 ) -> Observations:
     """Restore snapshots and live on from them.
 
@@ -45,19 +47,20 @@ def relive(
         rows: Snapshots (n, S), n at most the number of worlds.
         actions: Actions of T environment steps (n, T, A).
         gravity_scale: Factor on the gravity that was in force (n,).
-        friction_scale: Factor on the friction that was in force (n,).
-        viewpoint: Turn and shift of the camera (n, 5): yaw, pitch [rad], forward, left, up [m].
+        friction_scale: Factor on the friction that was in force, static and dynamic (n,).
+        viewpoint: Turn and shift of the camera from where it was (n, 5): yaw, pitch [rad], forward, left, up [m].
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
         before_tick: Called before each physics step with its number.
         after_look: Called after each look with its number.
+        **scales: Factors on other knobs that were in force, such as ``mass_scale`` (n,).
 
     Returns:
         ``policy`` and ``critic`` observations after each look (n, T / speed, ...).
 
     Raises:
-        ValueError: Too many snapshots, wrong shapes or an unknown speed.
+        ValueError: Too many snapshots, wrong shapes, an unknown speed or knob, or a product out of its range.
     """
     n, steps = actions.shape[:2]
     if n != rows.shape[0] or n > env.num_envs:
@@ -66,11 +69,19 @@ def relive(
         raise ValueError(f"speed={speed}: use one of {', '.join(map(str, SPEEDS))}")
     if steps % max(1, int(speed)):
         raise ValueError(f"actions.steps={steps}: must be a multiple of the speed {speed:g}")
+    look_every, kept = int(env.cfg.decimation * speed), env.scene["object_contacts"].cfg.history_length
+    if look_every > kept or look_every < 1:
+        raise ValueError(f"speed={speed:g}: looks {look_every} physics steps apart, must be 1..{kept}; set time_step")
     ids = torch.arange(n, device=env.device)
     _forget_contacts(env, rows, ids)
     snapshot.restore(env, rows, ids)
-    _vary(env, ids, gravity_scale, friction_scale, viewpoint)
-    hold, look_every = env.cfg.decimation, int(env.cfg.decimation * speed)
+    if gravity_scale is not None:
+        scales["gravity"] = gravity_scale.unsqueeze(1)
+    if friction_scale is not None:
+        scales |= {name: friction_scale for name in FRICTION if name in env.physics.per_world}
+    env.physics.put({name: env.physics.get(name)[ids] * scale.to(env.device) for name, scale in scales.items()}, ids)
+    _turn(env, ids, viewpoint)
+    hold = env.cfg.decimation
     plan = torch.zeros(steps, env.num_envs, actions.shape[2], device=env.device)
     plan[:, :n] = actions.to(env.device).transpose(0, 1)
     seen: list[Observations] = []
@@ -105,14 +116,9 @@ def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:
     env.discard_ticks()
 
 
-def _vary(env: SageEnv, ids: Tensor, gravity: Tensor | None, friction: Tensor | None, viewpoint: Tensor | None) -> None:
-    """Put a variation in force on top of what was restored."""
-    if gravity is not None:
-        env.physics.set_gravity(env.physics.gravity[ids] * gravity.to(env.device).unsqueeze(1), ids)
-    if friction is not None:
-        env.physics.set_friction_scale(env.physics.friction_scale[ids] * friction.to(env.device), ids)
-    env.viewpoint[ids] = 0.0
+def _turn(env: SageEnv, ids: Tensor, viewpoint: Tensor | None) -> None:
+    """Turn and move the cameras, from where they were."""
     if viewpoint is not None:
         if tuple(viewpoint.shape) != (len(ids), VIEWPOINT_WIDTH):
             raise ValueError(f"viewpoint.shape={tuple(viewpoint.shape)}: must be ({len(ids)}, {VIEWPOINT_WIDTH})")
-        env.viewpoint[ids] = viewpoint.to(env.device)
+        env.viewpoint[ids] += viewpoint.to(env.device)

@@ -73,8 +73,8 @@ WALL_COLORS: tuple[Color, ...] = ((0.75, 0.62, 0.50), (0.55, 0.70, 0.52), (0.52,
 
 GOAL_RADIUS, GOAL_HEIGHT = 0.05, 0.9
 ROVER_LINKS = ("chassis", "left_wheel", "right_wheel")
-HISTORY = 4
-"""Physics steps of contact forces kept: enough for one look at half cadence."""
+HISTORY = 8
+"""Physics steps of contact forces kept: enough for one look at half cadence with half the physics step."""
 
 
 def _friction(material: str, movable: bool) -> list:
@@ -82,14 +82,15 @@ def _friction(material: str, movable: bool) -> list:
 
     PhysX takes the minimum as told here; Newton knows only the maximum. The fixed parts of the
     room are therefore made neutral under each rule, so that a loose body's own coefficient
-    counts and scaling it scales the contact.
+    counts and scaling it scales the contact. The same holds of restitution, whose maximum PhysX
+    takes where something is fixed.
     """
     mu = MATERIALS[material].dynamic_friction
     physx = [
         UsdPhysicsRigidBodyMaterialCfg(
             static_friction=MATERIALS[material].static_friction if movable else 10.0,
             dynamic_friction=mu if movable else 10.0,
-            restitution=MATERIALS[material].restitution,
+            restitution=MATERIALS[material].restitution if movable else 0.0,
         ),
         PhysxMaterialCfg(friction_combine_mode="min", restitution_combine_mode="min" if movable else "max"),
     ]

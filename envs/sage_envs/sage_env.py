@@ -14,9 +14,11 @@ from torch import Tensor
 from . import snapshot
 from .counterfactual import Observations, Variation, counterfactuals, render_states
 from .dreams import Dream, dream, foresee
+from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
-from .physics import PhysicsControl, make_engine
+from .physics import Clock, PhysicsControl, Scope, make_engine
+from .randomisation import Randomiser
 from .relive import relive
 from .room import Thing
 from .sage_env_cfg import SageEnvCfg
@@ -36,8 +38,10 @@ class SageEnv(DirectRLEnv):
     partners of the ``skin_contacts`` sensor, and where its robot's senses sit.
 
     Attributes:
-        physics: Gravity and friction in force, world by world.
+        physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
         senses: Hearing, touch and IMU.
+        guard: Ends episodes of worlds that broke or lost a body.
+        randomiser: Draws what differs from world to world at each reset.
         touch: How the robot feels; from :meth:`make_touch`.
         segmentation: Class and instance of each pixel, where the camera was asked for them.
         viewpoint: Turn and shift of each world's camera (N, 5): yaw and pitch [rad], forward,
@@ -86,7 +90,7 @@ class SageEnv(DirectRLEnv):
         self.robot: Articulation = self.scene["robot"]
         self.loose: RigidObjectCollection = self.scene["objects"]
         engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
-        self.physics = PhysicsControl(engine, n, device)
+        self.physics = PhysicsControl(engine, Clock(self), n, device)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
         self._to_opengl = torch.tensor(TO_OPENGL, device=device).repeat(n, 1)
@@ -96,6 +100,8 @@ class SageEnv(DirectRLEnv):
         self.senses = Senses(self, self.cfg.seed or 0)
         self.segmentation = Segmentation(self) if Segmentation.asked(self) else None
         self._noise = SensorNoise(self, self.cfg.noise, self.cfg.seed or 0) if self.cfg.noise else None
+        self.guard = Guard(self)
+        self.randomiser = Randomiser(self)
         self._ticks = 0
         self.last_action = torch.zeros(n, self.action_width, device=device)
 
@@ -208,6 +214,11 @@ class SageEnv(DirectRLEnv):
         """Let what happened since the last look go unheard and unfelt."""
         self._ticks = 0
 
+    @property
+    def capabilities(self) -> dict[str, Scope]:
+        """What the engine can do with each knob of :attr:`physics`: per world, for the whole scene, or not at all."""
+        return self.physics.capabilities
+
     # -- moments remembered and lived again --------------------------------------------------
 
     def snapshot(self, env_ids: Tensor | None = None) -> Tensor:
@@ -257,11 +268,16 @@ class SageEnv(DirectRLEnv):
     def set_task_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
         """Inverse of :meth:`task_state` for some worlds."""
 
+    def _reset_envs_from_buffer(self) -> Tensor | None:
+        self.guard.end_lost_worlds()
+        return super()._reset_envs_from_buffer()
+
     def _reset_idx(self, env_ids: Sequence[int] | Tensor) -> None:
         super()._reset_idx(env_ids)
         ids = torch.as_tensor(env_ids, device=self.device).long()
         self.physics.reset(ids)
         self.viewpoint[ids] = 0.0
+        self.randomiser.draw(ids)
         self._reset_task(ids)
         self.last_action[ids] = 0.0
         self.senses.forget(ids)

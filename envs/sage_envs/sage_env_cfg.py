@@ -12,6 +12,8 @@ from isaaclab.utils import configclass
 
 from .engines import EngineCfg
 from .observations import policy_space
+from .randomisation import RandomisationCfg
+from .room import ROOM_HALF, WALL_THICKNESS
 from .senses.noise import SensorNoiseCfg
 
 PHYSICS_DT = 1 / 60
@@ -36,9 +38,16 @@ class SageEnvCfg(DirectRLEnvCfg):
     # The critic's names and shapes are those of the ground truth the task reports.
     state_space: gym.Space | int = 0
 
+    randomisation: RandomisationCfg = RandomisationCfg()
+
     camera_mount: tuple[float, float, float] = MISSING  # type: ignore[assignment]
     """Position of the camera, and of the microphone, on the robot's body [m]."""
     noise: SensorNoiseCfg | None = None
     """Imperfect sensors, for example one of :data:`sage_envs.senses.noise.NOISE`; None is perfect ones."""
     camera_tilt: float = 0.0
     """How far the camera looks down [rad]."""
+
+    bounds: tuple[float, float, float] = (ROOM_HALF + 2 * WALL_THICKNESS, ROOM_HALF + 2 * WALL_THICKNESS, 10.0)
+    """Half the extents of a world in x and y and its height; an episode ends when a body is found outside [m]."""
+    faults: str = "runs/faults"
+    """Folder for the states of worlds whose numbers are no longer finite."""

@@ -26,8 +26,11 @@ def _parts(env: SageEnv) -> Iterator[tuple[str, Tensor]]:
     yield "robot.joint_velocity", env.robot.data.joint_vel.torch
     yield "objects.pose", (env.loose.data.body_link_pose_w.torch - origins.unsqueeze(1)).flatten(1)
     yield "objects.velocity", env.loose.data.body_com_vel_w.torch.flatten(1)
-    yield "gravity", env.physics.gravity
-    yield "friction_scale", env.physics.friction_scale.unsqueeze(1)
+    for name in env.physics.per_world:
+        yield name, env.physics.get(name).view(env.num_envs, -1)
+    yield "viewpoint", env.viewpoint
+    if env.randomiser.palette is not None:
+        yield "colors", env.randomiser.palette.get().flatten(1)
     yield "last_action", env.last_action
     for name, value in env.sense_state().items():
         yield f"senses.{name}", value
@@ -89,6 +92,14 @@ def place(env: SageEnv, rows: Tensor, env_ids: Tensor) -> None:
     poses[..., :3] += origins.unsqueeze(1)
     env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
     env.set_task_state(env_ids, {k[5:]: rows[:, where[k]].contiguous() for k in where if k.startswith("task.")})
+    _paint(env, rows, env_ids, where)
+
+
+def _paint(env: SageEnv, rows: Tensor, env_ids: Tensor, where: dict[str, slice]) -> None:
+    """Cameras and colours as they were."""
+    env.viewpoint[env_ids] = rows[:, where["viewpoint"]]
+    if env.randomiser.palette is not None:
+        env.randomiser.palette.put(rows[:, where["colors"]].view(len(rows), -1, 3), env_ids)
 
 
 def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
@@ -123,8 +134,8 @@ def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     velocities = part("objects.velocity").view(n, -1, 6)
     env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
     env.loose.write_body_com_velocity_to_sim_index(body_velocities=velocities, env_ids=index)
-    env.physics.set_gravity(part("gravity"), ids)
-    env.physics.set_friction_scale(part("friction_scale")[:, 0], ids)
+    env.physics.put({name: part(name).squeeze(1) for name in env.physics.per_world}, ids)
+    _paint(env, rows, ids, where)
     env.last_action[ids] = part("last_action")
     env.command(env.last_action)
     env.set_task_state(ids, {k[5:]: part(k) for k in where if k.startswith("task.")})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from . import TASKS
 
@@ -29,6 +30,7 @@ def make(
     difficulty: str = "default",
     segmentation: bool = False,
     noise: str = "none",
+    randomisation: Mapping[str, Any] | None = None,
 ) -> SageEnv:
     """Start a simulator with the worlds of a task; one a process.
 
@@ -43,12 +45,14 @@ def make(
         difficulty: One of :data:`DIFFICULTIES`.
         segmentation: Whether ``critic`` also tells class and instance of each pixel.
         noise: How imperfect the sensors are, one of :data:`NOISES`.
+        randomisation: Fields of :class:`sage_envs.randomisation.RandomisationCfg`; nothing is drawn when None.
 
     Returns:
         The environment, not yet reset.
 
     Raises:
-        ValueError: Unknown task, engine or difficulty, or a task without presets of that difficulty.
+        ValueError: Unknown task, engine or difficulty, a task without presets of that difficulty, or a range of
+            ``randomisation`` that the engine cannot follow.
     """
     if task not in TASKS:
         near = difflib.get_close_matches(task, TASKS, n=1, cutoff=0.3)
@@ -79,6 +83,10 @@ def make(
         from sage_envs.senses.noise import NOISE
 
         cfg.noise = NOISE[noise]
+    if randomisation is not None:
+        from sage_envs.randomisation import RandomisationCfg
+
+        cfg.randomisation = RandomisationCfg(**randomisation)
     if segmentation:
         from sage_envs.senses.segmentation import KINDS
 

@@ -123,6 +123,11 @@ def test_a_hydra_that_others_started_is_in_nobodys_way():
 
 
 BAD = {
+    "randomisation.mass_scale=[2,1]": r"randomisation.mass_scale=\[2.0,1.0\]: must be \[low, high\].*set \[1.0,2.0\]",
+    "randomisation.mass_scale=[0.01,1]": r"randomisation.mass_scale=.*must be 0.05..20.*set 0.05",
+    "randomisation.mass=[1,1]": r"randomisation.mass=.*unknown key.*use randomisation.mass_scale",
+    "randomisation.static_friction_scale=[1,9]": r"times the 1.2 of sleep.variations.physical goes beyond 10.*8.33",
+    "randomisation=wild": r"randomisation=wild.*is none of the choices default, wide.*use randomisation=wide",
     "foo": "override=foo: .*key=value",
     "debug": "override=debug: .*write preset=debug",
     "=3": "override==3: .*key=value",
@@ -226,3 +231,11 @@ def test_the_files_hold_only_known_keys():
     """A key in a file that no dataclass knows would fail each load, a preset's only where it is used."""
     for file in Path(config_dir()).rglob("preset/*.yaml"):
         load_config([f"preset={file.stem}"])
+
+
+def test_randomisation_is_off_unless_chosen():
+    off, wide = load_config().randomisation, load_config(["randomisation=wide"]).randomisation
+    for field in dataclasses.fields(off):
+        value = getattr(off, field.name)
+        assert value in (0.0, (1.0, 1.0))
+        assert getattr(wide, field.name) != value

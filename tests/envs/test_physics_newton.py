@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,7 +51,7 @@ def test_every_object_has_a_friction_of_its_own_and_keeps_its_share(env: SageEnv
     nominal = torch.tensor([MATERIALS[thing.material].dynamic_friction for thing in OBJECTS])
     torch.testing.assert_close(env.physics.friction["objects"], nominal.expand(4, -1))
     env.physics.set_friction_scale(SCALES)
-    torch.testing.assert_close(env.physics.engine.read_friction()["objects"], nominal * SCALES.unsqueeze(1))
+    torch.testing.assert_close(env.physics.in_force("dynamic_friction_scale")["objects"], nominal * SCALES.unsqueeze(1))
 
 
 def test_the_senses_are_those_of_the_contract(env: SageEnv) -> None:
@@ -58,3 +59,18 @@ def test_the_senses_are_those_of_the_contract(env: SageEnv) -> None:
     for name, space in env.single_observation_space["policy"].items():
         assert tuple(observation["policy"][name].shape) == (4, *space.shape)
         assert observation["policy"][name].isfinite().all()
+
+
+def test_a_world_that_breaks_is_ended_and_mended(env: SageEnv, tmp_path: Path) -> None:
+    env.cfg.faults = str(tmp_path)
+    Stage(env).begin()
+    velocity = env.loose.data.body_com_vel_w.torch[[1]].clone()
+    velocity[0, 2] = float("nan")
+    env.loose.write_body_com_velocity_to_sim_index(body_velocities=velocity, env_ids=torch.tensor([1]).int())
+    with pytest.warns(RuntimeWarning, match="world 1: .*objects.velocity.* no longer finite"):
+        _, _, terminated, _, _ = env.step(torch.zeros(4, 2))
+    assert terminated.tolist() == [False, True, False, False]
+    for _ in range(3):
+        assert not env.step(torch.zeros(4, 2))[2].any()
+    assert env.snapshot().isfinite().all()
+    assert len(list(tmp_path.iterdir())) == 1

@@ -75,7 +75,7 @@ def test_what_is_read_back_is_what_the_engine_has(env: SageEnv) -> None:
     env.physics.set_friction_scale(0.25, torch.tensor([2]))
     assert env.physics.gravity[:, 2].tolist() == pytest.approx([-9.81, -5.0, -9.81, -9.81])
     assert env.physics.friction_scale.tolist() == [1.0, 1.0, 0.25, 1.0]
-    for read in (env.physics.friction, env.physics.engine.read_friction()):
+    for read in (env.physics.friction, env.physics.in_force("dynamic_friction_scale")):
         for name, value in read.items():
             torch.testing.assert_close(value[[0, 1, 3]], nominal[name][[0, 1, 3]])
             torch.testing.assert_close(value[2], 0.25 * nominal[name][2])

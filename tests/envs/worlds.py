@@ -12,6 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
+FRICTION = ("static_friction_scale", "dynamic_friction_scale")
 MAKE = {"task": "Sage-Navigation", "seed": 0, "device": "cpu"}
 
 
@@ -43,8 +44,10 @@ class Stage:
         self.set("task.goal", torch.tensor([-1.8, 0.0]))
 
     def set(self, name: str, value: Tensor | float) -> None:
-        """Set a part of the snapshot, alike or row by row."""
-        self.rows[:, self.where[name]] = value
+        """Set a part of the snapshot, alike or row by row; ``friction_scale`` is all friction the engine has."""
+        parts = [part for part in FRICTION if part in self.where] if name == "friction_scale" else [name]
+        for part in parts:
+            self.rows[:, self.where[part]] = value
 
     def _put(self, name: str, index: int, width: int, values: Sequence[float], worlds: slice = slice(None)) -> None:
         start = self.where[name].start + width * index

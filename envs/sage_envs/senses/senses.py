@@ -28,7 +28,7 @@ class Senses:
     """
 
     def __init__(self, env: SageEnv, seed: int) -> None:
-        self._env = env
+        self._env, self._seed = env, seed
         self.hearing, self.imu = Hearing(env, seed), Imu(env, env.imu_link)
         self.taxels = torch.zeros(env.num_envs, env.touch.width, device=env.device)
         self._fresh = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
@@ -65,6 +65,12 @@ class Senses:
         self.taxels = env.touch.feel(ticks) * live[:, :, 0, 0]
         self.imu.feel(ticks * env.physics_dt, fresh)
         self._last_velocity = velocity
+
+    def retime(self) -> None:
+        """Follow a changed physics step; what sounds goes on."""
+        state = self.hearing.state()
+        self.hearing = Hearing(self._env, self._seed)
+        self.hearing.set_state(torch.arange(self._env.num_envs, device=self._env.device), state)
 
     def looked(self) -> None:
         """Every world was observed: from here on there is a before."""
