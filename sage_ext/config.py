@@ -147,7 +147,7 @@ class Config:
         Raises:
             SageError: A key is unknown or missing, or a value is of the wrong type or out of range.
         """
-        config: Config = _build(cls, data, "")
+        config: Config = build(cls, data, "")
         check(config)
         return config
 
@@ -221,7 +221,17 @@ def unknown_key(key: str, value: object) -> SageError:
     return SageError(key, shown(value), "unknown key", f"use {nearest(key, keys(), 'a key that sage-ext info lists')}")
 
 
-def _build(cls: type, data: object, prefix: str) -> Any:
+def build(cls: type, data: object, prefix: str) -> Any:
+    """Make a config class from plain nested values, every key given and of its type; ranges are not checked.
+
+    Args:
+        cls: The dataclass.
+        data: Its keys and values.
+        prefix: What stands before its keys in errors, with the dot.
+
+    Raises:
+        SageError: A key is unknown or missing, or a value is of the wrong type.
+    """
     if not isinstance(data, Mapping):
         names = ", ".join(f.name for f in dataclasses.fields(cls))
         raise SageError(
@@ -239,7 +249,7 @@ def _build(cls: type, data: object, prefix: str) -> Any:
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, f"{key}.")  # type: ignore[arg-type]
+        return build(hint, value, f"{key}.")  # type: ignore[arg-type]
     if isinstance(hint, types.UnionType):
         return None if value is None else _convert(get_args(hint)[0], value, key)
     if get_origin(hint) is tuple:
@@ -249,6 +259,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             return tuple(_convert(kinds[0], entry, key) for entry in value)
         count = "a list" if many else f"a list of {len(kinds)}"
         raise SageError(key, shown(value), f"must be {count}", f"write {key}=[{'a,b,...' if many else 'low,high'}]")
+    if hint is bool and isinstance(value, bool):
+        return value
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int and number and value == value and abs(value) != float("inf") and int(value) == value:
         return int(value)
@@ -256,7 +268,9 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return float(value)
     if hint is str and (isinstance(value, str) or number):
         return str(value)
-    kind, example = {int: ("a whole number", "1"), float: ("a number", "0.5"), str: ("text", "text")}[hint]
+    kind, example = {
+        bool: ("true or false", "true"), int: ("a whole number", "1"), float: ("a number", "0.5"), str: ("text", "text")
+    }[hint]  # fmt: skip
     raise SageError(key, shown(value), f"must be {kind}", f"write it like {key}={example}")
 
 
