@@ -9,6 +9,7 @@ import dataclasses
 
 from .config import Config
 from .environment import Environment, Policy
+from .play_config import PlayConfig
 
 
 class SimulatedBody:
@@ -35,6 +36,26 @@ class SimulatedBody:
             noise=task.noise,
             segmentation=task.segmentation,
             randomisation=dataclasses.asdict(config.randomisation),
+        )
+        return env
+
+    def stage(self, config: PlayConfig) -> Environment:
+        """Start the simulator of a play.
+
+        Raises:
+            ValueError: Unknown task, engine or difficulty.
+        """
+        from sage_tasks.make import make
+
+        env: Environment = make(
+            config.task,
+            num_envs=min(config.num_envs, config.episodes),
+            seed=config.seed,
+            physics=config.physics,
+            device=config.device,
+            resolution=config.resolution,
+            episode_length_s=config.episode_length_s,
+            difficulty=config.difficulty,
         )
         return env
 
