@@ -15,14 +15,18 @@ class Masses:
 
     def __init__(self, loose: RigidObjectCollection) -> None:
         self._loose = loose
-        self.nominal = loose.data.body_mass.torch.clone()
-        self._inertia = loose.data.body_inertia.torch.clone()
+        self._nominal = loose.data.body_mass.torch.clone()
+        self._inertia_per_kg = loose.data.body_inertia.torch / self._nominal.unsqueeze(-1)
+
+    def set_nominal(self, masses: Tensor, env_ids: Tensor) -> None:
+        """What the objects of some worlds weigh at scale 1 (n, B) [kg]; in force after the next :meth:`write`."""
+        self._nominal[env_ids] = masses.to(self._nominal)
 
     def write(self, scale: Tensor) -> None:
         """Scale the nominal masses of each world (N,)."""
-        factor = scale.to(self.nominal.device).view(-1, 1)
-        self._loose.set_masses_index(masses=self.nominal * factor)
-        self._loose.set_inertias_index(inertias=self._inertia * factor.unsqueeze(-1))
+        masses = self._nominal * scale.to(self._nominal.device).view(-1, 1)
+        self._loose.set_masses_index(masses=masses)
+        self._loose.set_inertias_index(inertias=self._inertia_per_kg * masses.unsqueeze(-1))
 
 
 class Drives:

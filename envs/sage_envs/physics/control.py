@@ -115,6 +115,21 @@ class PhysicsControl:
         ids = self._ids(env_ids)
         self.put({name: self._nominal_gravity[ids] if name == "gravity" else 1.0 for name in self.per_world}, ids)
 
+    def set_object_masses(self, masses: Tensor, env_ids: Tensor | None = None) -> None:
+        """Say what the loose objects weigh where ``mass_scale`` is 1: a task's own draw, not undone by a reset.
+
+        Args:
+            masses: One an object (n, B) [kg].
+            env_ids: Worlds (n,); all when None.
+
+        Raises:
+            ValueError: A mass that is not finite and above 0.
+        """
+        if not bool((torch.isfinite(masses) & (masses > 0)).all()):
+            raise ValueError(f"object_masses={masses.tolist()}: must be finite and above 0 [kg]")
+        self.engine.masses.set_nominal(masses, self._ids(env_ids))
+        self.engine.write({"mass_scale"}, self._values)
+
     def before_step(self) -> None:
         """Apply what has to be applied anew each physics step."""
         self.engine.before_step()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
+from .assets import Masses
+
 if TYPE_CHECKING:
     from isaaclab.assets import Articulation, RigidObjectCollection
     from isaaclab.scene import InteractiveScene
@@ -20,10 +22,12 @@ class Engine(Protocol):
     Attributes:
         name: As in ``physics=...``.
         cannot: Knob -> why this engine has none, and what to do instead.
+        masses: Masses of the loose objects.
     """
 
     name: str
     cannot: Mapping[str, str]
+    masses: Masses
 
     def write(self, changed: Set[str], values: Mapping[str, Tensor]) -> None:
         """Put knobs in force.

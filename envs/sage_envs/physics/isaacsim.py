@@ -32,7 +32,7 @@ class IsaacSimEngine:
         self._num_envs, self._views = n, {"robot": robot.root_view, "objects": loose.root_view}
         self._scene_gravity = torch.tensor(scene.sim.cfg.gravity, device=device)
         self._extra = torch.zeros(n, 3, device=device)
-        self._masses, self._drives = Masses(loose), Drives(robot)
+        self.masses, self._drives = Masses(loose), Drives(robot)
         self._assets = {"robot": robot, "objects": loose}
         # Articulations list their links world by world, collections their worlds body by body.
         self._index = {
@@ -48,7 +48,7 @@ class IsaacSimEngine:
         if changed & set(MATERIAL):
             self._write_materials(torch.stack([values[name] for name in MATERIAL], dim=1))
         if "mass_scale" in changed:
-            self._masses.write(values["mass_scale"])
+            self.masses.write(values["mass_scale"])
         if "strength_scale" in changed:
             self._drives.write(values["strength_scale"])
 

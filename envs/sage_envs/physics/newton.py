@@ -35,7 +35,7 @@ class NewtonEngine:
         self._manager, self._flags, self._num_envs = NewtonManager, ModelFlags, scene.num_envs
         self._robot, self._loose, self._model = robot, loose, NewtonManager.get_model()
         self._gravity = wp.to_torch(self._model.gravity)
-        self._masses, self._drives = Masses(loose), Drives(robot)
+        self.masses, self._drives = Masses(loose), Drives(robot)
         self._mu = {
             name: wp.to_torch(asset._root_view.get_attribute("shape_material_mu", self._model))
             for name, asset in (("robot", robot), ("objects", loose))
@@ -54,7 +54,7 @@ class NewtonEngine:
                 mu.copy_(scaled.clamp(min=LEAST))
             self._manager.add_model_change(self._flags.SHAPE_PROPERTIES)
         if "mass_scale" in changed:
-            self._masses.write(values["mass_scale"])
+            self.masses.write(values["mass_scale"])
         if "strength_scale" in changed:
             self._drives.write(values["strength_scale"])
 

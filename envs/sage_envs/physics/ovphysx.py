@@ -41,7 +41,7 @@ class OvPhysxEngine:
         # Force, torque and where the force acts, of each body.
         self._wrench = torch.zeros(scene.num_envs, len(names), 9, device=scene.device)
         self._active = False
-        self._masses, self._drives = Masses(loose), Drives(robot)
+        self.masses, self._drives = Masses(loose), Drives(robot)
         self._objects = OvPhysxView(physx, prim_paths=loose_paths, device=str(scene.device))
         material = tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
         self._materials = {
@@ -60,7 +60,7 @@ class OvPhysxEngine:
         if "strength_scale" in changed:
             self._drives.write(values["strength_scale"])
         if "mass_scale" in changed:
-            self._masses.write(values["mass_scale"])
+            self.masses.write(values["mass_scale"])
         if changed & {"gravity", "mass_scale"}:
             self._extra = values["gravity"] - self._scene_gravity()
             self._active = bool(self._extra.any())

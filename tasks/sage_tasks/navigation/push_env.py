@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from isaaclab.assets import RigidObjectCollection
 from torch import Tensor
 
 from sage_envs.room import OBJECTS
@@ -30,23 +29,15 @@ class PushEnv(NavigationEnv):
 
     def _setup(self) -> None:
         super()._setup()
-        mass, inertia = self.loose.data.body_mass.torch, self.loose.data.body_inertia.torch
-        self._mass = mass.reshape(self.num_envs, -1).clone()
-        self._inertia = inertia.reshape(self.num_envs, -1, 9) / self._mass.unsqueeze(-1)
+        self._mass = self.loose.data.body_mass.torch.reshape(self.num_envs, -1).clone()
 
     # -- masses --------------------------------------------------------------------------------
 
     def _set_masses(self, ids: Tensor, masses: Tensor) -> None:
         """Give the loose objects of some worlds their masses (n, B) [kg]."""
-        if torch.equal(self._mass[ids], masses):
-            return
-        self._mass[ids] = masses
-        write_masses(self.loose, masses, self._inertia[ids], ids)
-        engine = self.physics.engine
-        if hasattr(engine, "_mass"):
-            # Where gravity that differs is a force, that force is for the mass at the start.
-            engine._mass[ids, -masses.shape[1] :] = masses.unsqueeze(-1).to(engine._mass.device)
-            engine.write_gravity(engine.read_gravity())
+        if not torch.equal(self._mass[ids], masses):
+            self._mass[ids] = masses
+            self.physics.set_object_masses(masses, ids)
 
     def _draw_masses(self, n: int) -> Tensor:
         """Masses of the loose objects (n, B) [kg]: uniform in their range, of what is no crate as made."""
@@ -135,20 +126,6 @@ class PushEnv(NavigationEnv):
         place = scatter(taken, away, radius, half, self.cfg.clearance, self.generator)[:, 0]
         place[:, 0] += middle
         self._put_goal(ids, torch.einsum("nij,ni->nj", frame, place))
-
-
-def write_masses(loose: RigidObjectCollection, masses: Tensor, inertia: Tensor, ids: Tensor) -> None:
-    """Write masses of the loose objects of some worlds to the engine.
-
-    Args:
-        loose: The objects.
-        masses: Masses (n, B) [kg].
-        inertia: Inertias of a kilogram of each (n, B, 9) [m^2].
-        ids: Worlds (n,).
-    """
-    index = ids.int()
-    loose.set_masses_index(masses=masses.contiguous(), env_ids=index)
-    loose.set_inertias_index(inertias=(inertia * masses.unsqueeze(-1)).contiguous(), env_ids=index)
 
 
 def wall_direction(pieces: Tensor) -> Tensor:
