@@ -10,11 +10,17 @@ import gymnasium as gym
 
 TASKS: dict[str, str] = {
     "Sage-Navigation": "sage_tasks.navigation.navigation_env",
+    "Sage-Reach": "sage_tasks.manipulation.reach_env",
+    "Sage-Lift": "sage_tasks.manipulation.lift_env",
 }
 """Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
 
-_CLASSES = {"Sage-Navigation": "NavigationEnv"}
-_EXPERTS = {"Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert"}
+_CLASSES = {"Sage-Navigation": "NavigationEnv", "Sage-Reach": "ReachEnv", "Sage-Lift": "LiftEnv"}
+_EXPERTS = {
+    "Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert",
+    "Sage-Reach": "sage_tasks.manipulation.reach_expert:ReachExpert",
+    "Sage-Lift": "sage_tasks.manipulation.lift_expert:LiftExpert",
+}
 
 for _id, _module in TASKS.items():
     if _id not in gym.registry:

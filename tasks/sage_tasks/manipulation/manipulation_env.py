@@ -12,13 +12,15 @@ from torch import Tensor
 from sage_envs.sage_env import SageEnv
 from sage_envs.senses.camera import camera_pose
 from sage_envs.senses.pads import Pad, PadTouch
-from sage_envs.table import FINGERS, HAND, OBJECTS, OPEN, READY, TABLE_X, TABLE_Y
+from sage_envs.table import FINGERS, HAND, OBJECTS, OPEN, READY
 
 from ..navigation.placement import scatter
 from .arm import CONTROLS, Arm
 from .manipulation_env_cfg import ManipulationEnvCfg
 
 PAD = Pad(low=(-0.00875, 0.036), high=(0.00875, 0.0545))
+RADII = torch.tensor([t.radius * (math.sqrt(2.0) if t.kind == "box" else 1.0) for t in OBJECTS])
+"""Radii of the objects' outlines on the table [m]."""
 LOST = -0.05
 """An object whose centre is lower than this has fallen off the table [m]."""
 
@@ -199,15 +201,14 @@ class ManipulationEnv(SageEnv):
 
     def _draw_places(self, n: int) -> Tensor:
         """Places of the objects on the table (n, B, 2) [m]."""
-        (x0, x1), (y0, y1) = self.cfg.area
-        radii = torch.tensor([t.radius * (1.42 if t.kind == "box" else 1.0) for t in OBJECTS])
-        half = max(x1 - x0, y1 - y0) / 2
-        # The area is a rectangle: what is drawn in a square is squeezed, and its parts' sizes with it.
-        places = scatter(
-            torch.zeros(n, 0, 2, device=self.device), radii[:0], radii, half, self.cfg.clearance, self.generator
-        )
-        squeeze = torch.tensor([(x1 - x0) / 2 / half, (y1 - y0) / 2 / half], device=self.device)
-        return places * squeeze + torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2], device=self.device)
+        return self._scatter(torch.zeros(n, 0, 2, device=self.device), torch.zeros(0), RADII)
+
+    def _scatter(self, taken: Tensor, taken_radii: Tensor, radii: Tensor) -> Tensor:
+        """Places (n, P, 2) in the area, clear of places taken already (n, T, 2) [m]."""
+        low, high = torch.tensor(self.cfg.area, device=self.device).unbind(dim=1)
+        middle, half = (low + high) / 2, (high - low) / 2
+        places = scatter(taken - middle, taken_radii, radii, half, self.cfg.clearance, self.generator)
+        return places + middle
 
     def _place_objects(self, ids: Tensor, places: Tensor) -> None:
         """Put the objects down at rest, turned at random."""

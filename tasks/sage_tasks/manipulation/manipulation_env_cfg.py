@@ -41,7 +41,7 @@ class ManipulationEnvCfg(SageEnvCfg):
     """Speed of a joint under a full action, and the most that any control asks of one [rad/s]."""
     joint_noise: float = preset(default=0.1, easy=0.03, hard=0.2)
     """Joints start up to this far from the ready pose [rad]."""
-    area: tuple[tuple[float, float], tuple[float, float]] = ((0.33, 0.67), (-0.24, 0.24))
+    area: tuple[tuple[float, float], tuple[float, float]] = ((0.28, 0.70), (-0.33, 0.33))
     """Where on the table objects are put, along x and y [m]."""
     clearance: float = preset(default=0.05, easy=0.07, hard=0.035)
     """Free space kept between objects placed at a reset, where there is room [m]."""

@@ -10,7 +10,12 @@ CANDIDATES = 64
 
 
 def scatter(
-    taken: Tensor, taken_radii: Tensor, radii: Tensor, half: float, clearance: float, generator: torch.Generator
+    taken: Tensor,
+    taken_radii: Tensor,
+    radii: Tensor,
+    half: float | Tensor,
+    clearance: float,
+    generator: torch.Generator,
 ) -> Tensor:
     """Draw places one after the other, keeping clear of what stands already.
 
@@ -18,7 +23,7 @@ def scatter(
         taken: Places already taken (n, T, 2) [m].
         taken_radii: Their radii (T,) [m].
         radii: Radii of what is to be placed (P,) [m].
-        half: Half the edge of the square room [m].
+        half: Half the edge of the square room, or half its edges along x and y (2,) [m].
         clearance: Gap to keep [m].
         generator: Source of randomness.
 
