@@ -53,7 +53,7 @@ def _franka() -> ArticulationCfg:
             "arm": ImplicitActuatorCfg(
                 joint_names_expr=["panda_joint[1-7]"],
                 stiffness=2000.0,
-                damping=120.0,
+                damping={"panda_joint[1-4]": 120.0, "panda_joint[5-7]": 40.0},
                 armature=0.1,
                 effort_limit_sim={"panda_joint[1-4]": 87.0, "panda_joint[5-7]": 12.0},
             ),
@@ -114,7 +114,7 @@ class TableSceneCfg(InteractiveSceneCfg):
         data_types=["rgb", "depth"],
         width=64,
         height=64,
-        spawn=sim_utils.PinholeCameraCfg(focal_length=18.0, horizontal_aperture=20.955, clipping_range=(0.05, 10.0)),
+        spawn=sim_utils.PinholeCameraCfg(focal_length=22.0, horizontal_aperture=20.955, clipping_range=(0.05, 10.0)),
         renderer_cfg=RendererPresetCfg(),
     )
 

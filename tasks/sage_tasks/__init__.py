@@ -12,14 +12,21 @@ TASKS: dict[str, str] = {
     "Sage-Navigation": "sage_tasks.navigation.navigation_env",
     "Sage-Reach": "sage_tasks.manipulation.reach_env",
     "Sage-Lift": "sage_tasks.manipulation.lift_env",
+    "Sage-Push": "sage_tasks.manipulation.push_env",
 }
 """Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
 
-_CLASSES = {"Sage-Navigation": "NavigationEnv", "Sage-Reach": "ReachEnv", "Sage-Lift": "LiftEnv"}
+_CLASSES = {
+    "Sage-Navigation": "NavigationEnv",
+    "Sage-Reach": "ReachEnv",
+    "Sage-Lift": "LiftEnv",
+    "Sage-Push": "PushEnv",
+}
 _EXPERTS = {
     "Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert",
     "Sage-Reach": "sage_tasks.manipulation.reach_expert:ReachExpert",
     "Sage-Lift": "sage_tasks.manipulation.lift_expert:LiftExpert",
+    "Sage-Push": "sage_tasks.manipulation.push_expert:PushExpert",
 }
 
 for _id, _module in TASKS.items():

@@ -89,7 +89,7 @@ class Arm:
         target = torch.minimum(torch.maximum(target, self._limits[..., 0]), self._limits[..., 1])
         grip = 0.5 * OPEN * (action[:, -1:] + 1.0)
         self.target = torch.cat([target, grip, grip], dim=1)
-        self._write()
+        self._write(torch.nn.functional.pad(target - self._base[:, : len(ARM_JOINTS)], (0, 2)) / self._env.step_dt)
 
     def _hand_step(self, step: Tensor, joints: Tensor) -> Tensor:
         """Change of the arm's joints (N, 7) that moves the point between the pads by a step (N, 6)."""
@@ -102,14 +102,17 @@ class Arm:
         self._ik.set_command(step, position, quat)
         return self._ik.compute(position, quat, jacobian, joints) - joints
 
-    def _write(self) -> None:
-        self._robot.actuators.target_command.set_position_index(value=self.target, joint_ids=self._joints)
+    def _write(self, velocity: Tensor) -> None:
+        command = self._robot.actuators.target_command
+        command.set_position_index(value=self.target, joint_ids=self._joints)
+        # Told how fast their targets move, the joints do not lag behind them.
+        command.set_velocity_index(value=velocity, joint_ids=self._joints)
 
     def set_target(self, target: Tensor, env_ids: Tensor) -> None:
         """Put joint targets (n, 9) in force in some worlds."""
         self.target[env_ids] = target
         self._base[env_ids] = target
-        self._write()
+        self._write(torch.zeros_like(self.target))
 
     def place(self, joints: Tensor, env_ids: Tensor) -> None:
         """Put the joints (n, 9) of some worlds at rest somewhere."""

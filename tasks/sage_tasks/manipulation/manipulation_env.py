@@ -197,11 +197,11 @@ class ManipulationEnv(SageEnv):
         joints[:, : len(READY)] += self.cfg.joint_noise * self._uniform(n, len(READY))
         self.arm.place(joints, env_ids)
         self.succeeded[env_ids] = False
-        self._place_objects(env_ids, self._draw_places(n))
+        self._place_objects(env_ids, self._draw_places(env_ids))
 
-    def _draw_places(self, n: int) -> Tensor:
+    def _draw_places(self, env_ids: Tensor) -> Tensor:
         """Places of the objects on the table (n, B, 2) [m]."""
-        return self._scatter(torch.zeros(n, 0, 2, device=self.device), torch.zeros(0), RADII)
+        return self._scatter(torch.zeros(len(env_ids), 0, 2, device=self.device), torch.zeros(0), RADII)
 
     def _scatter(self, taken: Tensor, taken_radii: Tensor, radii: Tensor) -> Tensor:
         """Places (n, P, 2) in the area, clear of places taken already (n, T, 2) [m]."""

@@ -25,11 +25,11 @@ class ManipulationEnvCfg(SageEnvCfg):
     scene: TableSceneCfg = TableSceneCfg()
     # Made anew for the control chosen.
     action_space: gym.Space = gym.spaces.Box(-1.0, 1.0, (7,))
-    camera_mount: tuple[float, float, float] = (1.02, -0.62, 0.52)
+    camera_mount: tuple[float, float, float] = (0.72, -0.90, 0.58)
     """Where the camera, and the microphones, stand on the table [m]."""
-    camera_yaw: float = math.radians(128.0)
+    camera_yaw: float = math.radians(99.0)
     """Which way they look, from the table's x axis [rad]."""
-    camera_tilt: float = math.radians(33.0)
+    camera_tilt: float = math.radians(29.0)
 
     control: str = "hand"
     """``hand``: differential inverse kinematics; ``joints``: joint targets."""
