@@ -30,7 +30,7 @@ def _line() -> AssetBaseCfg:
 class PushSceneCfg(TableSceneCfg):
     """The table with a line across it and a mark behind the line."""
 
-    goal: RigidObjectCfg = goal_marker(sim_utils.CylinderCfg(radius=0.04, height=0.002))
+    goal: RigidObjectCfg = goal_marker(sim_utils.CylinderCfg(radius=0.05, height=0.002))
     line: AssetBaseCfg = _line()
 
 
@@ -50,7 +50,7 @@ class PushEnvCfg(ManipulationEnvCfg):
     """By how much the way there may turn aside from the table's y axis [rad]."""
     slickness: tuple[float, float] = preset(default=(0.3, 0.7), easy=(0.45, 0.55), hard=(0.2, 0.9))
     """Friction of everything that moves, relative to the materials' own; drawn anew at each reset."""
-    goal_reach: float = preset(default=0.04, easy=0.07, hard=0.03)
+    goal_reach: float = preset(default=0.05, easy=0.07, hard=0.035)
     """Distance from the mark within which the object has to stop [m]."""
     at_rest: float = 0.02
     """Speed below which it has stopped [m/s]."""

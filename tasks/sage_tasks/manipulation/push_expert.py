@@ -28,7 +28,7 @@ CREEP = 0.1
 """Share of the full speed at which the object is touched: struck faster, it would bounce off."""
 STIRRED = 0.03
 """Speed of the object that shows that it is touched [m/s]."""
-LATENCY = 1.5
+LATENCY = 1.1
 """For how many steps the object goes on at its speed from when it is fast enough until the hand has let go."""
 ACCELERATION, CAP = 6.0, 0.92
 """Of the hand while pushing [m/s^2], and the share of the speed needed at which it ends."""
