@@ -47,7 +47,11 @@ _HOME = dict(zip((*ARM_JOINTS, *FINGER_JOINTS), (*READY, OPEN, OPEN), strict=Tru
 def _franka() -> ArticulationCfg:
     return ArticulationCfg(
         prim_path="{ENV_REGEX_NS}/robot",
-        spawn=sim_utils.UsdFileCfg(usd_path=str(assets_dir() / "franka.usda"), activate_contact_sensors=True),
+        spawn=sim_utils.UsdFileCfg(
+            usd_path=str(assets_dir() / "franka.usda"),
+            activate_contact_sensors=True,
+            semantic_tags=[("class", "robot")],
+        ),
         init_state=ArticulationCfg.InitialStateCfg(joint_pos=_HOME),
         actuators={
             "arm": ImplicitActuatorCfg(
@@ -69,6 +73,7 @@ def _stock_franka() -> ArticulationCfg:
     """NVIDIA's own asset; it lives on their servers. Same joints, links and frames."""
     cfg = FRANKA_PANDA_CFG.replace(prim_path="{ENV_REGEX_NS}/robot")
     cfg.spawn.activate_contact_sensors = True
+    cfg.spawn.semantic_tags = [("class", "robot")]
     cfg.init_state.joint_pos = _HOME
     return cfg
 
@@ -79,6 +84,7 @@ def goal_marker(shape: sim_utils.ShapeCfg) -> RigidObjectCfg:
     Args:
         shape: What it looks like; colour and physics are set here.
     """
+    shape.semantic_tags = [("class", "goal")]
     shape.visual_material = sim_utils.PreviewSurfaceCfg(diffuse_color=(0.05, 0.95, 0.10))
     shape.rigid_props = [sim_utils.UsdPhysicsRigidBodyCfg(kinematic_enabled=True)]
     # Newton drops bodies with neither shape nor mass.

@@ -65,7 +65,7 @@ class PadTouch:
 
     Args:
         env: The environment, its simulation started.
-        links: The fingers, left and right.
+        links: The fingers, left and right, in the order of the sensor.
         pad: The pad, the same in both fingers' frames.
     """
 
@@ -112,8 +112,7 @@ class PadTouch:
         Returns:
             x and z in the fingers' frames (N, L, M, 2) [m].
         """
-        n, fingers, partners = force.shape[:3]
-        quat = pose[:, :, None, 3:].expand(-1, -1, partners, -1).contiguous()
+        quat = pose[:, :, None, 3:].expand(-1, -1, force.shape[2], -1).contiguous()
         offset = self._env.loose.data.body_link_pose_w.torch[:, None, :, :3] - pose[:, :, None, :3]
         centre = quat_apply_inverse(quat[:, :, :-1].contiguous(), offset.contiguous())[..., ::2]
         low = torch.maximum(torch.minimum(centre - self._half, self._high), self._low)

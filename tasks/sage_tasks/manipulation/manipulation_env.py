@@ -157,7 +157,11 @@ class ManipulationEnv(SageEnv):
     def task_state(self) -> dict[str, Tensor]:
         """Goal, joint targets and progress."""
         progress = [self.chosen, self.succeeded, self.episode_length_buf]
-        return {"goal": self.goal, "targets": self.arm.target, "progress": torch.stack([p.float() for p in progress], 1)}
+        return {
+            "goal": self.goal,
+            "targets": self.arm.target,
+            "progress": torch.stack([p.float() for p in progress], 1),
+        }
 
     def set_task_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
         """Inverse of :meth:`task_state`."""
@@ -205,8 +209,9 @@ class ManipulationEnv(SageEnv):
 
     def _scatter(self, taken: Tensor, taken_radii: Tensor, radii: Tensor) -> Tensor:
         """Places (n, P, 2) in the area, clear of places taken already (n, T, 2) [m]."""
-        low, high = torch.tensor(self.cfg.area, device=self.device).unbind(dim=1)
-        middle, half = (low + high) / 2, (high - low) / 2
+        (x0, x1), (y0, y1) = self.cfg.area
+        middle = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2], device=self.device)
+        half = (x1 - x0) / 2, (y1 - y0) / 2
         places = scatter(taken - middle, taken_radii, radii, half, self.cfg.clearance, self.generator)
         return places + middle
 

@@ -11,7 +11,6 @@ from sage_envs.table import TableSceneCfg, goal_marker
 
 from .manipulation_env_cfg import ManipulationEnvCfg
 
-
 LINE = 0.0
 """Where the line lies that an object may not be pushed across, along the table's y axis [m]."""
 
@@ -21,7 +20,7 @@ def _line() -> AssetBaseCfg:
     color = sim_utils.PreviewSurfaceCfg(diffuse_color=(0.95, 0.85, 0.10))
     return AssetBaseCfg(
         prim_path="{ENV_REGEX_NS}/line",
-        spawn=sim_utils.CuboidCfg(size=(0.9, 0.01, 0.002), visual_material=color),
+        spawn=sim_utils.CuboidCfg(size=(0.9, 0.01, 0.002), visual_material=color, semantic_tags=[("class", "line")]),
         init_state=AssetBaseCfg.InitialStateCfg(pos=(0.6, LINE, 0.001)),
     )
 

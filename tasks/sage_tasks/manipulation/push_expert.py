@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 ABOVE, DOWN, TOUCH, PUSH, DONE = range(5)
 GRIP = -0.3
 """Opening of the gripper: the object lies against two fingertips, which keep it from turning away."""
-GAP, TOUCHING = 0.030, 0.011
-"""From the object's side to the point between the pads: where the hand comes down, and where it touches [m]."""
+GAP = 0.030
+"""From the object's side to the point between the pads where the hand comes down [m]."""
 HOVER, LOW = 0.16, (0.016, 0.035)
 """Height of the pads on the way; least and most while pushing, which is done at half the object's height [m]."""
 CREEP = 0.1
@@ -79,8 +79,7 @@ class PushExpert:
         way = way / way.norm(dim=1, keepdim=True).clamp(min=1e-6)
         # The fingers side by side across the way; half a turn more or less is the same.
         yaw = torch.remainder(torch.atan2(way[:, 1], way[:, 0]), math.pi) - math.pi
-        low, gap = self._low[chosen], self._radius[chosen] + torch.where(self._phase < TOUCH, GAP, TOUCHING)
-        behind = thing - gap.unsqueeze(1) * way
+        low, behind = self._low[chosen], thing - (self._radius[chosen] + GAP).unsqueeze(1) * way
         left = ((goal - thing) * way).sum(dim=1)
         speed = (velocity * way).sum(dim=1).clamp(min=0.0)
 

@@ -13,7 +13,7 @@ def scatter(
     taken: Tensor,
     taken_radii: Tensor,
     radii: Tensor,
-    half: float | Tensor,
+    half: float | tuple[float, float],
     clearance: float,
     generator: torch.Generator,
 ) -> Tensor:
@@ -23,7 +23,7 @@ def scatter(
         taken: Places already taken (n, T, 2) [m].
         taken_radii: Their radii (T,) [m].
         radii: Radii of what is to be placed (P,) [m].
-        half: Half the edge of the square room, or half its edges along x and y (2,) [m].
+        half: Half the edge of the square room, or half the edges of an oblong one [m].
         clearance: Gap to keep [m].
         generator: Source of randomness.
 
@@ -32,8 +32,9 @@ def scatter(
     """
     n, device = taken.shape[0], taken.device
     places, sizes = taken, taken_radii.to(device)
+    extent = torch.tensor(half, device=device)
     for radius in radii.tolist():
-        room = half - radius - clearance
+        room = extent - radius - clearance
         candidates = (2.0 * torch.rand(n, CANDIDATES, 2, generator=generator, device=device) - 1.0) * room
         if places.shape[1]:
             gap = torch.cdist(candidates, places) - sizes - radius - clearance
