@@ -101,7 +101,7 @@ def _tasks() -> list[tuple[str, ...]]:
         from sage_tasks import TASKS
     except ImportError:
         return [("none", "sage_tasks is not installed")]
-    return [(name, module) for name, module in TASKS.items()]
+    return [(name, task.env) for name, task in TASKS.items()]
 
 
 def _rows(rows: Sequence[tuple[str, ...]]) -> None:

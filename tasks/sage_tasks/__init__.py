@@ -6,32 +6,49 @@ Importing this package registers the ids and starts nothing. Isaac Lab finds it 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import gymnasium as gym
 
-TASKS: dict[str, str] = {
-    "Sage-Navigation": "sage_tasks.navigation.navigation_env",
-    "Sage-Navigation-Push": "sage_tasks.navigation.push_env",
-}
-"""Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
 
-_CLASSES = {"Sage-Navigation": "NavigationEnv", "Sage-Navigation-Push": "PushEnv"}
-_EXPERTS = {
-    "Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert",
-    "Sage-Navigation-Push": "sage_tasks.navigation.push_expert:PushExpert",
-}
-_AGENTS = {"Sage-Navigation": "sage_tasks.navigation.agents.rsl_rl_ppo_cfg:NavigationPpoRunnerCfg"}
-_SHARED_AGENT = "sage_tasks.agents.ppo_cfg:SagePpoRunnerCfg"
+class Task(NamedTuple):
+    """Where the parts of a task are, each as ``module:Class`` within this package.
 
-for _id, _module in TASKS.items():
+    Attributes:
+        env: Its environment; the config is ``ClassCfg`` in the module named ``<module>_cfg``.
+        expert: Its scripted expert.
+        agent: How rsl_rl trains it.
+    """
+
+    env: str
+    expert: str
+    agent: str = "agents.ppo_cfg:SagePpoRunnerCfg"
+
+
+TASKS: dict[str, Task] = {
+    "Sage-Navigation": Task(
+        "navigation.navigation_env:NavigationEnv",
+        "navigation.expert:NavigationExpert",
+        "navigation.agents.rsl_rl_ppo_cfg:NavigationPpoRunnerCfg",
+    ),
+    "Sage-Navigation-Push": Task("navigation.push_env:PushEnv", "navigation.push_expert:PushExpert"),
+    "Sage-Reach": Task("manipulation.reach_env:ReachEnv", "manipulation.reach_expert:ReachExpert"),
+    "Sage-Lift": Task("manipulation.lift_env:LiftEnv", "manipulation.lift_expert:LiftExpert"),
+    "Sage-Push": Task("manipulation.push_env:PushEnv", "manipulation.push_expert:PushExpert"),
+}
+"""Every task by its id."""
+
+for _id, _task in TASKS.items():
     if _id not in gym.registry:
+        _module, _, _class = _task.env.partition(":")
         gym.register(
             id=_id,
-            entry_point="sage_tasks.make:build",
+            entry_point=f"{__name__}.make:build",
             disable_env_checker=True,
             kwargs={
-                "env_entry_point": f"{_module}:{_CLASSES[_id]}",
-                "env_cfg_entry_point": f"{_module}_cfg:{_CLASSES[_id]}Cfg",
-                "expert_entry_point": _EXPERTS[_id],
-                "rsl_rl_cfg_entry_point": _AGENTS.get(_id, _SHARED_AGENT),
+                "env_entry_point": f"{__name__}.{_task.env}",
+                "env_cfg_entry_point": f"{__name__}.{_module}_cfg:{_class}Cfg",
+                "expert_entry_point": f"{__name__}.{_task.expert}",
+                "rsl_rl_cfg_entry_point": f"{__name__}.{_task.agent}",
             },
         )

@@ -1,0 +1,1 @@
+"""Reach, lift and push with a robot arm at a table."""
