@@ -3,7 +3,7 @@
 Each world has a field of travel cost to its goal on a grid, found by relaxing all cells and all
 worlds at once until nothing changes. The rover turns towards the neighbourhood from which the rest
 of the way is cheapest. What cannot be moved is all but forbidden, loose objects are expensive, and
-get more so each time the rover is found pushing in vain.
+get more so each time the rover is found pushing them in vain.
 """
 
 from __future__ import annotations
