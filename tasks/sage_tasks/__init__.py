@@ -15,6 +15,7 @@ TASKS: dict[str, str] = {
 
 _CLASSES = {"Sage-Navigation": "NavigationEnv"}
 _EXPERTS = {"Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert"}
+_AGENTS = {"Sage-Navigation": "sage_tasks.navigation.agents.rsl_rl_ppo_cfg:NavigationPpoRunnerCfg"}
 
 for _id, _module in TASKS.items():
     if _id not in gym.registry:
@@ -25,5 +26,6 @@ for _id, _module in TASKS.items():
             kwargs={
                 "env_cfg_entry_point": f"{_module}_cfg:{_CLASSES[_id]}Cfg",
                 "expert_entry_point": _EXPERTS[_id],
+                "rsl_rl_cfg_entry_point": _AGENTS[_id],
             },
         )

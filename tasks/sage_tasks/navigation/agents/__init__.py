@@ -1,0 +1,1 @@
+"""Learning agents of the navigation tasks."""
