@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .config import Config
 from .environment import Environment, Policy
+from .play_config import PlayConfig
 
 
 class SimulatedBody:
@@ -32,6 +33,25 @@ class SimulatedBody:
             difficulty=task.difficulty,
             noise=task.noise,
             segmentation=task.segmentation,
+        )
+        return env
+
+    def stage(self, config: PlayConfig) -> Environment:
+        """Start the simulator of a play.
+
+        Raises:
+            ValueError: Unknown task or engine.
+        """
+        from sage_tasks.make import make
+
+        env: Environment = make(
+            config.task,
+            num_envs=min(config.num_envs, config.episodes),
+            seed=config.seed,
+            physics=config.physics,
+            device=config.device,
+            resolution=config.resolution,
+            episode_length_s=config.episode_length_s,
         )
         return env
 

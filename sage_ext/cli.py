@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import __version__
 from .errors import Interrupted, SageError
+from .usage import DESCRIPTION, EPILOG
 
 if TYPE_CHECKING:
-    from .config import Config
     from .report import Reporter
     from .runs import Run
 
@@ -24,40 +24,6 @@ FIXED = (
     "memory.capacity", "memory.snapshot_every",
 )  # fmt: skip
 """Keys that a run keeps: what it remembers was made with them."""
-
-DESCRIPTION = """\
-Raises a robot's understanding of its world the way sleep does.
-
-commands:
-  cycle [KEY=VALUE ...]              wake, sleep and dream, in a new run
-  wake  [KEY=VALUE ...]              live in the simulator and remember it, in a new run
-  sleep RUN [KEY=VALUE ...]          live remembered moments again under other physics, viewpoints and speeds; learn
-  dream RUN [KEY=VALUE ...]          break a law of physics in remembered moments; measure how coherent that seems
-  resume RUN                         continue a run that was interrupted, exactly as it would have gone on
-  info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave
-
-RUN is a run folder, its name, or: latest
-"""
-
-EPILOG = """\
-settings:
-  KEY=VALUE, without dashes, such as wake.episodes=12; lists as [a,b]. `sage-ext info` lists every key and its range.
-  preset=NAME names a set of them: debug (seconds), demo (the default, a minute), gpu (hours, one CUDA device).
-  Presets stack, the last wins: preset=[gpu,debug]. A KEY=VALUE wins over all presets.
-
-examples:
-  sage-ext cycle                                     6 episodes, 600 consolidations, 10 dreams
-  sage-ext cycle preset=debug seed=1 name=try        every path once, in seconds
-  sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
-  sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
-  sage-ext info latest                               results, progress and settings of the newest run
-
-results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
-  summary.json  dreams.png  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
-
-Ctrl-C stops at the next safe point and says how to resume.
-Exit codes: 0 done, 1 a bug, 2 bad input (one line on stderr, nothing written), 130 interrupted.
-"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -121,7 +87,7 @@ def _new(phases: list[str]) -> Callable[[list[str], bool], int]:
         from .runs import Run
 
         config = load_config(tokens)
-        _prepare(config)
+        _prepare(config.task.device)
         with Run.create(config) as run:
             return _live(run, {"phases": phases}, verbose, undo=run.discard)
 
@@ -148,7 +114,7 @@ def _more(phase: str) -> Callable[[list[str], bool], int]:
                 if before[key] != after[key]:
                     problem = f"is fixed: this run began with {shown(before[key])}"
                     raise SageError(key, shown(after[key]), problem, "start a new run for another")
-            _prepare(config)
+            _prepare(config.task.device)
             for key in before:
                 if before[key] != after[key]:
                     print(f"{key}: {shown(before[key])} -> {shown(after[key])}", flush=True)
@@ -175,7 +141,7 @@ def _resume(tokens: list[str], verbose: bool) -> int:
             return 0
         if not isinstance(state.get("phases"), list):
             raise SageError("state", run.path / "state.json", "does not say which phases", "start a new run")
-        _prepare(run.config)
+        _prepare(run.config.task.device)
         return _live(run, None, verbose, undo=None)
 
 
@@ -196,12 +162,37 @@ def _info(tokens: list[str], verbose: bool) -> int:
     return 0
 
 
+def _tasks(tokens: list[str], verbose: bool) -> int:
+    if tokens:
+        raise SageError("tasks", tokens[0], "tasks takes nothing", "write sage-ext tasks")
+    _need_simulator()
+    from . import info
+
+    info.show_tasks()
+    return 0
+
+
+def _play(tokens: list[str], verbose: bool) -> int:
+    from .play_command import play_command
+
+    try:
+        play_command(tokens, verbose, lambda device: _prepare(device, "device"))
+    except ValueError as error:
+        if not _says_what_to_mend(error):
+            raise
+        _fail(error)
+        return 2
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str], bool], int]] = {
     "cycle": _new(["wake", "sleep", "dream"]),
     "wake": _new(["wake"]),
     "sleep": _more("sleep"),
     "dream": _more("dream"),
     "resume": _resume,
+    "play": _play,
+    "tasks": _tasks,
     "info": _info,
 }
 
@@ -220,8 +211,12 @@ def _open(tokens: list[str], command: str, lock: bool = True) -> tuple[Run, list
     return run, [token for token in tokens if token not in (*names, *where)]
 
 
-def _prepare(config: Config) -> None:
+def _prepare(device: str | None, key: str = "task.device") -> None:
     """Check, before anything is written, that the simulator is there and its device is.
+
+    Args:
+        device: The one asked for; None where any is right.
+        key: How the user calls it.
 
     Raises:
         SageError: It is not.
@@ -230,14 +225,13 @@ def _prepare(config: Config) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         os.environ.setdefault("OMNI_KIT_ALLOW_ROOT", "1")
     _need_simulator()
-    device = config.task.device or "cpu"
-    if device.startswith("cuda"):
+    if device is not None and device.startswith("cuda"):
         import torch
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(device.partition(":")[2] or 0) >= count:
             problem = f"there are {count} CUDA devices" if count else "there is no CUDA device"
-            raise SageError("task.device", device, problem, "set task.device=null or cpu")
+            raise SageError(key, device, problem, f"set {key}=null or cpu")
 
 
 def _need_simulator() -> None:

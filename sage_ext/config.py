@@ -149,7 +149,7 @@ class Config:
         Raises:
             SageError: A key is unknown or missing, or a value is of the wrong type or out of range.
         """
-        config: Config = _build(cls, data, "")
+        config: Config = build(cls, data, "")
         check(config)
         return config
 
@@ -223,7 +223,17 @@ def unknown_key(key: str, value: object) -> SageError:
     return SageError(key, shown(value), "unknown key", f"use {nearest(key, keys(), 'a key that sage-ext info lists')}")
 
 
-def _build(cls: type, data: object, prefix: str) -> Any:
+def build(cls: type, data: object, prefix: str) -> Any:
+    """Make a config class from plain nested values, every key given and of its type; ranges are not checked.
+
+    Args:
+        cls: The dataclass.
+        data: Its keys and values.
+        prefix: What stands before its keys in errors, with the dot.
+
+    Raises:
+        SageError: A key is unknown or missing, or a value is of the wrong type.
+    """
     if not isinstance(data, Mapping):
         names = ", ".join(f.name for f in dataclasses.fields(cls))
         raise SageError(
@@ -241,7 +251,7 @@ def _build(cls: type, data: object, prefix: str) -> Any:
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, f"{key}.")  # type: ignore[arg-type]
+        return build(hint, value, f"{key}.")  # type: ignore[arg-type]
     if isinstance(hint, types.UnionType):
         return None if value is None else _convert(get_args(hint)[0], value, key)
     if get_origin(hint) is tuple:

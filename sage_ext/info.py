@@ -1,4 +1,4 @@
-"""What ``sage-ext info`` prints."""
+"""What ``sage-ext info`` and ``sage-ext tasks`` print."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 from . import __version__
 from .config import load_config
@@ -47,6 +48,34 @@ def show_run(run: Run) -> None:
     print("\nconfig (* is not the default)")
     usual = load_config().flat()
     _rows([("*" if value != usual[key] else " ", key, shown(value)) for key, value in run.config.flat().items()])
+
+
+def show_tasks() -> None:
+    """Every registered task, from its registration and config; no simulator is started."""
+    from sage_tasks.listing import describe_all
+
+    for task in describe_all():
+        print(f"{task.task}  {task.about}")
+        senses = [f"{name} {_space(space)}" for name, space in task.observation.spaces.items()]
+        _rows(
+            [
+                ("observation", senses[0]),
+                *[("", sense) for sense in senses[1:]],
+                ("action", _space(task.action)),
+                ("episode", f"{task.episode_length_s:g} s, {task.steps} steps"),
+                ("policies", ", ".join(task.policies)),
+                ("agents", ", ".join(task.agents) or "none"),
+                ("presets", ", ".join(task.presets) or "none"),
+            ]
+        )
+        print()
+    print("Spaces are those of one world. The ground truth (critic) of a task is known once it has started.")
+
+
+def _space(space: Any) -> str:
+    bounds = {(float(low), float(high)) for low, high in zip(space.low.flat, space.high.flat, strict=True)}
+    low, high = next(iter(bounds)) if len(bounds) == 1 else (space.low.min(), space.high.max())
+    return f"{space.shape} {space.dtype} in {low:g}..{high:g}"
 
 
 def _version(package: str) -> str:

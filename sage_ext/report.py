@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -212,6 +212,10 @@ class Reporter:
         rows += [(f"seconds of {phase}", f"{value:.1f}") for phase, value in (measured.get("seconds") or {}).items()]
         if measured.get("peak_memory_gb") is not None:
             rows.append(("peak memory", f"{measured['peak_memory_gb']:.2f} GB"))
+        self.rows(rows)
+
+    def rows(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Print a table of names and values."""
         table = Table(show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(justify="right", no_wrap=True)

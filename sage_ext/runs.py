@@ -125,7 +125,7 @@ class Run:
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state: after a kill there is the old or the new one."""
-        _write(self.path / "state.json", _json(state))
+        write_whole(self.path / "state.json", as_json(state))
 
     def read_summary(self) -> dict[str, Any]:
         """The results, as last written; empty before that.
@@ -137,12 +137,12 @@ class Run:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace the results."""
-        _write(self.summary, _json(summary))
+        write_whole(self.summary, as_json(summary))
 
     def write_config(self, config: Config) -> None:
         """Replace the config."""
         self.config = config
-        _write(self.path / "config.yaml", config.to_yaml())
+        write_whole(self.path / "config.yaml", config.to_yaml())
 
     def close(self) -> None:
         """Unlock the folder."""
@@ -202,7 +202,8 @@ def _locked(path: Path) -> IO[str]:
     return file
 
 
-def _json(data: Mapping[str, Any]) -> str:
+def as_json(data: Mapping[str, Any]) -> str:
+    """As the text of a JSON file."""
     return json.dumps(data, indent=1) + "\n"
 
 
@@ -220,7 +221,12 @@ def _read(path: Path, mend: str) -> dict[str, Any]:
     return data
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file: after a kill there is the old or the new one.
+
+    Raises:
+        SageError: The disk refuses.
+    """
     temporary = path.with_name(f".{path.name}.new")
     try:
         with open(temporary, "w", encoding="utf-8") as file:

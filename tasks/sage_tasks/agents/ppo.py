@@ -33,7 +33,7 @@ def groups(observation: TensorDict) -> TensorDict:
         Each sense by its name: pictures (N, C, H, W), RGB in 0..1 and depth in metres, the rest (N, k) through
         :func:`symlog`. Under :data:`TRUTH` all ground truth (N, k), also through :func:`symlog`.
     """
-    if "policy" not in observation.keys():
+    if "policy" not in observation:
         return observation
     flat: dict[str, Tensor] = {}
     for name, value in observation["policy"].items():

@@ -20,7 +20,7 @@ class SagePpoRunnerCfg(RslRlOnPolicyRunnerCfg):
     num_steps_per_env: int = 32
     max_iterations: int = 300
     save_interval: int = 50
-    obs_groups: dict[str, list[str]] = {
+    obs_groups: dict[str, list[str]] = {  # noqa: RUF012  a configclass copies it
         "actor": ["proprioceptive", "tactile", "depth"],
         "critic": ["proprioceptive", "tactile", "critic"],
     }

@@ -1,0 +1,42 @@
+"""What ``sage-ext --help`` says."""
+
+DESCRIPTION = """\
+Raises a robot's understanding of its world the way sleep does.
+
+commands:
+  cycle [KEY=VALUE ...]              wake, sleep and dream, in a new run
+  wake  [KEY=VALUE ...]              live in the simulator and remember it, in a new run
+  sleep RUN [KEY=VALUE ...]          live remembered moments again under other physics, viewpoints and speeds; learn
+  dream RUN [KEY=VALUE ...]          break a law of physics in remembered moments; measure how coherent that seems
+  resume RUN                         continue a run that was interrupted, exactly as it would have gone on
+  play  [KEY=VALUE ...]              let a policy act for whole episodes; count successes, film what the robot sees
+  tasks                              every task: what it is, its spaces, its policies; starts no simulator
+  info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave
+
+RUN is a run folder, its name, or: latest
+"""
+
+EPILOG = """\
+settings:
+  KEY=VALUE, without dashes, such as wake.episodes=12; lists as [a,b]. `sage-ext info` lists every key and its range.
+  preset=NAME names a set of them: debug (seconds), demo (the default, a minute), gpu (hours, one CUDA device).
+  Presets stack, the last wins: preset=[gpu,debug]. A KEY=VALUE wins over all presets.
+
+examples:
+  sage-ext cycle                                     6 episodes, 600 consolidations, 10 dreams
+  sage-ext cycle preset=debug seed=1 name=try        every path once, in seconds
+  sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
+  sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
+  sage-ext play task=Sage-Navigation policy=expert episodes=200 video=true
+  sage-ext info latest                               results, progress and settings of the newest run
+
+results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
+  summary.json  dreams.png  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
+
+what `sage-ext play` may be told, each by its bare name:
+  task policy episodes num_envs seed physics device resolution episode_length_s video video_worlds out
+  Results land in plays/DATE-TIME-TASK-POLICY/ (out=FOLDER names another): play.json  play.mp4  simulator.log
+
+Ctrl-C stops at the next safe point and says how to resume.
+Exit codes: 0 done, 1 a bug, 2 bad input (one line on stderr, nothing written), 130 interrupted.
+"""
