@@ -40,7 +40,7 @@ class SimulatedBody:
         """Start the simulator of a play.
 
         Raises:
-            ValueError: Unknown task or engine.
+            ValueError: Unknown task, engine or difficulty.
         """
         from sage_tasks.make import make
 
@@ -52,6 +52,7 @@ class SimulatedBody:
             device=config.device,
             resolution=config.resolution,
             episode_length_s=config.episode_length_s,
+            difficulty=config.difficulty,
         )
         return env
 

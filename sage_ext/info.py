@@ -65,7 +65,8 @@ def show_tasks() -> None:
                 ("episode", f"{task.episode_length_s:g} s, {task.steps} steps"),
                 ("policies", ", ".join(task.policies)),
                 ("agents", ", ".join(task.agents) or "none"),
-                ("presets", ", ".join(task.presets) or "none"),
+                ("difficulties", ", ".join(task.difficulties)),
+                *([("presets", ", ".join(task.presets))] if task.presets else []),
             ]
         )
         print()

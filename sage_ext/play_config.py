@@ -19,6 +19,7 @@ class PlayConfig:
     """A policy, where it acts and for how long; defaults are those of ``config/play.yaml``."""
 
     task: str
+    difficulty: str
     policy: str
     episodes: int
     num_envs: int
@@ -34,6 +35,7 @@ class PlayConfig:
 
 _AS_IN_RUNS = {
     "task": "task.id",
+    "difficulty": "task.difficulty",
     "policy": "wake.policy",
     "episodes": "wake.episodes",
     "num_envs": "task.num_envs",

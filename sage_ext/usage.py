@@ -34,7 +34,7 @@ results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
   summary.json  dreams.png  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
 
 what `sage-ext play` may be told, each by its bare name:
-  task policy episodes num_envs seed physics device resolution episode_length_s video video_worlds out
+  task difficulty policy episodes num_envs seed physics device resolution episode_length_s video video_worlds out
   Results land in plays/DATE-TIME-TASK-POLICY/ (out=FOLDER names another): play.json  play.mp4  simulator.log
 
 Ctrl-C stops at the next safe point and says how to resume.

@@ -16,16 +16,18 @@ TASKS: dict[str, str] = {
 _CLASSES = {"Sage-Navigation": "NavigationEnv"}
 _EXPERTS = {"Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert"}
 _AGENTS = {"Sage-Navigation": "sage_tasks.navigation.agents.rsl_rl_ppo_cfg:NavigationPpoRunnerCfg"}
+_SHARED_AGENT = "sage_tasks.agents.ppo_cfg:SagePpoRunnerCfg"
 
 for _id, _module in TASKS.items():
     if _id not in gym.registry:
         gym.register(
             id=_id,
-            entry_point=f"{_module}:{_CLASSES[_id]}",
+            entry_point="sage_tasks.make:build",
             disable_env_checker=True,
             kwargs={
+                "env_entry_point": f"{_module}:{_CLASSES[_id]}",
                 "env_cfg_entry_point": f"{_module}_cfg:{_CLASSES[_id]}Cfg",
                 "expert_entry_point": _EXPERTS[_id],
-                "rsl_rl_cfg_entry_point": _AGENTS[_id],
+                "rsl_rl_cfg_entry_point": _AGENTS.get(_id, _SHARED_AGENT),
             },
         )

@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium as gym
 
 from . import TASKS
-from .make import ENGINES
+from .make import DIFFICULTIES, ENGINES
 from .policies import POLICIES
 
 
@@ -31,7 +31,8 @@ class Description:
         steps: The same in environment steps.
         policies: Sources of actions by name.
         agents: Libraries that it can be trained with.
-        presets: Names that change its config, such as difficulties; engines and renderers are left out.
+        difficulties: Which of :data:`sage_tasks.make.DIFFICULTIES` it has.
+        presets: Further names that change its config; engines and renderers are left out.
     """
 
     task: str
@@ -42,6 +43,7 @@ class Description:
     steps: int
     policies: tuple[str, ...]
     agents: tuple[str, ...]
+    difficulties: tuple[str, ...]
     presets: tuple[str, ...]
 
 
@@ -55,8 +57,8 @@ def describe(task: str) -> Description:
 
     spec = gym.spec(task)
     module, _, name = spec.kwargs["env_cfg_entry_point"].partition(":")
-    cfg: Any = getattr(importlib.import_module(module), name)()
-    options = collect_presets(cfg)
+    cfg = getattr(importlib.import_module(module), name)()
+    presets = _own_presets(collect_presets(cfg))
     cfg = resolve_presets(cfg)
     has_expert = "expert_entry_point" in spec.kwargs
     return Description(
@@ -68,7 +70,8 @@ def describe(task: str) -> Description:
         steps=round(cfg.episode_length_s / (cfg.sim.dt * cfg.decimation)),
         policies=tuple(policy for policy in POLICIES if policy != "expert" or has_expert),
         agents=tuple(key.removesuffix("_cfg_entry_point") for key in spec.kwargs if _is_agent(key)),
-        presets=_own_presets(options),
+        difficulties=tuple(name for name in DIFFICULTIES if name == "default" or name in presets),
+        presets=tuple(name for name in presets if name not in DIFFICULTIES),
     )
 
 
@@ -76,13 +79,13 @@ def _is_agent(key: str) -> bool:
     return key.endswith("_cfg_entry_point") and key != "env_cfg_entry_point"
 
 
-def _own_presets(options: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+def _own_presets(options: dict[str, dict[str, Any]]) -> list[str]:
     """Names of presets, in the order they are met, without those that choose an engine or a renderer."""
     elsewhere = {"default", *ENGINES}
     for path, names in options.items():
         if path == "sim.physics" or path.endswith("renderer_cfg"):
             elsewhere |= set(names)
-    return tuple(dict.fromkeys(name for names in options.values() for name in names if name not in elsewhere))
+    return list(dict.fromkeys(name for names in options.values() for name in names if name not in elsewhere))
 
 
 def _about(task: str) -> str:
@@ -90,7 +93,7 @@ def _about(task: str) -> str:
 
     The source is read, not run, for an environment's module loads the simulator.
     """
-    module, _, name = str(gym.spec(task).entry_point).partition(":")
+    module, _, name = gym.spec(task).kwargs["env_entry_point"].partition(":")
     found = find_spec(module)
     tree = ast.parse(Path(str(found.origin)).read_text(encoding="utf-8") if found else "")
     said, begins = ast.get_docstring(tree) or "", f"``{task}``: "

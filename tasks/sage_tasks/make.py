@@ -1,14 +1,19 @@
-"""Make an environment by its id, with its presets resolved: the one way in for scripts and the CLI."""
+"""Make an environment by its id, with its presets resolved: :func:`make` for scripts and the command line.
+
+``gymnasium.make(ID, **settings)`` and ``gymnasium.make(ID, cfg=cfg)`` do the same; see :func:`build`.
+"""
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import TASKS
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
+    from sage_envs.sage_env_cfg import SageEnvCfg
 
 ENGINES = ("ovphysx", "newton_mjwarp", "isaacsim_physx")
 DIFFICULTIES = ("easy", "default", "hard")
@@ -18,31 +23,12 @@ NOISES = ("none", "mild", "harsh")
 """Names of :data:`sage_envs.senses.noise.NOISE`; that module needs the simulator, this one does not."""
 
 
-def make(
-    task: str,
-    num_envs: int = 16,
-    seed: int = 0,
-    physics: str = "ovphysx",
-    device: str | None = None,
-    resolution: int = 64,
-    episode_length_s: float | None = None,
-    difficulty: str = "default",
-    segmentation: bool = False,
-    noise: str = "none",
-) -> SageEnv:
+def make(task: str, **settings: Any) -> SageEnv:
     """Start a simulator with the worlds of a task; one a process.
 
     Args:
         task: Id, one of :data:`sage_tasks.TASKS`.
-        num_envs: Parallel worlds.
-        seed: Seed of everything that resets draw from.
-        physics: Engine, one of :data:`ENGINES`.
-        device: ``cpu`` or ``cuda:0``; CUDA where there is one when None.
-        resolution: Rows and columns of the camera.
-        episode_length_s: Time limit of an episode [s]; the task's own when None.
-        difficulty: One of :data:`DIFFICULTIES`.
-        segmentation: Whether ``critic`` also tells class and instance of each pixel.
-        noise: How imperfect the sensors are, one of :data:`NOISES`.
+        **settings: See :func:`load_cfg`.
 
     Returns:
         The environment, not yet reset.
@@ -53,6 +39,41 @@ def make(
     if task not in TASKS:
         near = difflib.get_close_matches(task, TASKS, n=1, cutoff=0.3)
         raise ValueError(f"task={task}: unknown task; use {near[0] if near else ', '.join(TASKS)}")
+    import gymnasium as gym
+
+    env: SageEnv = gym.make(task, **settings).unwrapped  # type: ignore[assignment]
+    return env
+
+
+def load_cfg(
+    entry_point: str,
+    num_envs: int = 16,
+    seed: int = 0,
+    physics: str = "ovphysx",
+    device: str | None = None,
+    resolution: int = 64,
+    episode_length_s: float | None = None,
+    difficulty: str = "default",
+    segmentation: bool = False,
+    noise: str = "none",
+) -> SageEnvCfg:
+    """A task's config with its presets resolved.
+
+    Args:
+        entry_point: Where its class is, as ``module:Class``.
+        num_envs: Parallel worlds.
+        seed: Seed of everything that resets draw from.
+        physics: Engine, one of :data:`ENGINES`.
+        device: ``cpu`` or ``cuda:0``; CUDA where there is one when None.
+        resolution: Rows and columns of the camera.
+        episode_length_s: Time limit of an episode [s]; the task's own when None.
+        difficulty: One of :data:`DIFFICULTIES`.
+        segmentation: Whether ``critic`` also tells class and instance of each pixel.
+        noise: How imperfect the sensors are, one of :data:`NOISES`.
+
+    Raises:
+        ValueError: Unknown engine, difficulty or noise, or a task without presets of that difficulty.
+    """
     if physics not in ENGINES:
         raise ValueError(f"physics={physics}: unknown engine; use one of {', '.join(ENGINES)}")
     for key, value, known in (("difficulty", difficulty, DIFFICULTIES), ("noise", noise, NOISES)):
@@ -62,14 +83,12 @@ def make(
     from sage_envs.launch import default_device, prepare_process
 
     prepare_process()
-    import gymnasium as gym
     from isaaclab_tasks.utils.hydra import collect_presets, resolve_presets
-    from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
 
-    cfg = load_cfg_from_registry(task, "env_cfg_entry_point")
+    cfg = _at(entry_point)()
     chosen = [] if difficulty == "default" else [difficulty]
     if chosen and not any(difficulty in options for options in collect_presets(cfg).values()):
-        raise ValueError(f"difficulty={difficulty}: {task} has no preset of that name; use default")
+        raise ValueError(f"difficulty={difficulty}: this task has no preset of that name; use default")
     cfg = resolve_presets(cfg, (physics, *chosen))
     cfg.scene.num_envs = num_envs
     cfg.seed = seed
@@ -85,5 +104,43 @@ def make(
         cfg.scene.camera.data_types = [*cfg.scene.camera.data_types, *KINDS]
     if episode_length_s is not None:
         cfg.episode_length_s = episode_length_s
-    env: SageEnv = gym.make(task, cfg=cfg).unwrapped  # type: ignore[assignment]
+    return cfg
+
+
+def build(
+    cfg: SageEnvCfg | None = None,
+    render_mode: str | None = None,
+    *,
+    env_entry_point: str,
+    env_cfg_entry_point: str,
+    **rest: Any,
+) -> SageEnv:
+    """What Gymnasium calls to make an environment of a registered task.
+
+    Args:
+        cfg: The task's config, as Isaac Lab's commands give it; the default presets are taken where none were chosen.
+        render_mode: See :class:`isaaclab.envs.DirectRLEnv`.
+        env_entry_point: Class of the environment.
+        env_cfg_entry_point: Class of its config.
+        **rest: Other entry points of the task; without ``cfg`` also settings, see :func:`load_cfg`.
+
+    Raises:
+        ValueError: Settings beside a config, or what :func:`load_cfg` refuses.
+    """
+    settings = {key: value for key, value in rest.items() if not key.endswith("_entry_point")}
+    if cfg is None:
+        cfg = load_cfg(env_cfg_entry_point, **settings)
+    elif settings:
+        key, value = next(iter(settings.items()))
+        raise ValueError(f"{key}={value}: cannot stand beside cfg; set it in the config")
+    else:
+        from isaaclab_tasks.utils.hydra import resolve_presets
+
+        cfg = resolve_presets(cfg)
+    env: SageEnv = _at(env_entry_point)(cfg, render_mode)
     return env
+
+
+def _at(entry_point: str) -> Any:
+    module, _, name = entry_point.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -12,10 +12,11 @@ from sage_envs.launch import default_device
 class SagePpoRunnerCfg(RslRlOnPolicyRunnerCfg):
     """PPO whose actor reads senses alone and whose value function is told the ground truth as well.
 
-    The value function is needed in training only (asymmetric actor-critic, arXiv 1710.06542). A task sets
-    ``experiment_name``, and whatever else shall differ.
+    The value function is needed in training only (asymmetric actor-critic, arXiv 1710.06542). A task whose
+    settings differ has a class of its own.
     """
 
+    experiment_name: str = "sage"
     device: str = default_device()
     num_steps_per_env: int = 32
     max_iterations: int = 300
