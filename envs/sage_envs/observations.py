@@ -14,6 +14,7 @@ proprioceptive (N, 64)          float32 SI       joints, base motion, IMU, last 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -84,3 +85,35 @@ def pack_proprioception(entries: Mapping[str, Tensor]) -> tuple[Tensor, dict[str
         raise ValueError(f"proprioceptive={start} entries: at most {PROPRIOCEPTIVE_WIDTH} fit; drop some")
     packed = torch.cat(list(entries.values()), dim=1).float()
     return torch.nn.functional.pad(packed, (0, PROPRIOCEPTIVE_WIDTH - start)), layout
+
+
+def violations(space: gym.Space, observation: Mapping[str, Any] | Tensor, name: str = "observation") -> list[str]:
+    """What is wrong with a batched observation, in a line each; none where it lies in its space.
+
+    Gymnasium's own ``contains`` takes one world's NumPy arrays, lets dtypes be cast, and says only yes or no.
+
+    Args:
+        space: Space of one world: a dict of spaces, or a box.
+        observation: Nested dicts of tensors (N, ...), or one tensor.
+        name: What to call it.
+    """
+    if isinstance(space, gym.spaces.Dict):
+        if not isinstance(observation, Mapping):
+            return [f"{name}: is {type(observation).__name__}, no dict"]
+        found = [f"{name}.{key}: is missing" for key in space.spaces if key not in observation]
+        found += [f"{name}.{key}: is in no space" for key in observation if key not in space.spaces]
+        for key in space.spaces.keys() & observation.keys():
+            found += violations(space[key], observation[key], f"{name}.{key}")
+        return sorted(found)
+    if not isinstance(space, gym.spaces.Box) or not isinstance(observation, Tensor):
+        return [f"{name}: is {type(observation).__name__} for {type(space).__name__}; must be a tensor for a Box"]
+    if tuple(observation.shape[1:]) != space.shape:
+        return [f"{name}: shape {tuple(observation.shape)}; must be (N, {', '.join(map(str, space.shape))})"]
+    if observation.dtype != getattr(torch, str(space.dtype)):
+        return [f"{name}: {observation.dtype}; must be {space.dtype}"]
+    low, high = (torch.as_tensor(bound, device=observation.device) for bound in (space.low, space.high))
+    outside = ~((low <= observation) & (observation <= high))  # as NaN is
+    if bool(outside.any()):
+        worst = observation[outside][0].item()
+        return [f"{name}: {int(outside.sum())} numbers such as {worst:g} outside {low.min():g}..{high.max():g}"]
+    return []
