@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 FIXED = (
     "runs", "name", "task.id", "task.physics", "task.resolution", "task.segmentation", "task.episode_length_s",
-    "memory.capacity", "memory.snapshot_every",
+    "memory.capacity", "memory.snapshot_every", "randomisation.",
 )  # fmt: skip
-"""Keys that a run keeps: what it remembers was made with them."""
+"""Beginnings of keys that a run keeps: what it remembers was made with them."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,8 +110,8 @@ def _more(phase: str) -> Callable[[list[str], bool], int]:
                 raise SageError("run", run.path, "has no checkpoint", f"train one: sage-ext sleep {run.path}")
             config = load_config(overrides, base=old)
             before, after = old.flat(), config.flat()
-            for key in FIXED:
-                if before[key] != after[key]:
+            for key in before:
+                if key.startswith(FIXED) and before[key] != after[key]:
                     problem = f"is fixed: this run began with {shown(before[key])}"
                     raise SageError(key, shown(after[key]), problem, "start a new run for another")
             _prepare(config.task.device)

@@ -95,7 +95,9 @@ def test_sleep_and_dream_go_on_in_a_run(cycle, tmp_path, capfd, command):
     assert cycle.calls[2][3]["visit"] == 2
 
 
-@pytest.mark.parametrize("token", ["task.resolution=128", "memory.capacity=200", "name=other", "preset=gpu"])
+@pytest.mark.parametrize(
+    "token", ["task.resolution=128", "memory.capacity=200", "name=other", "preset=gpu", "randomisation=wide"]
+)
 def test_what_a_run_remembers_cannot_change(cycle, tmp_path, capfd, token):
     main(["wake", "preset=debug"])
     before = files(tmp_path)

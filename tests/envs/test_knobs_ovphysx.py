@@ -131,6 +131,17 @@ def test_a_moment_lived_again_varies_what_was_in_force(env: SageEnv) -> None:
         env.relive(rows, still, mass_scale=20.0 * SCALES)
 
 
+def test_looks_farther_apart_than_contacts_are_kept_are_refused(env: SageEnv) -> None:
+    env.reset(seed=0)
+    rows, still = env.snapshot(), torch.zeros(4, 2, 2)
+    try:
+        env.physics.set("time_step", 1 / 240)
+        with pytest.raises(ValueError, match=r"speed=2: looks 16 physics steps apart, must be 1..8; set time_step"):
+            env.relive(rows, still, speed=2.0)
+    finally:
+        env.physics.set("time_step", 1 / 60)
+
+
 def test_only_the_worlds_named_are_touched(env: SageEnv) -> None:
     env.reset(seed=0)
     env.physics.set("mass_scale", 3.0, torch.tensor([2]))
