@@ -59,26 +59,6 @@ class SimulatedBody:
         )
         return env
 
-    def stage(self, config: PlayConfig) -> Environment:
-        """Start the simulator of a play.
-
-        Raises:
-            ValueError: Unknown task, engine or difficulty.
-        """
-        from sage_tasks.make import make
-
-        env: Environment = make(
-            config.task,
-            num_envs=min(config.num_envs, config.episodes),
-            seed=config.seed,
-            physics=config.physics,
-            device=config.device,
-            resolution=config.resolution,
-            episode_length_s=config.episode_length_s,
-            difficulty=config.difficulty,
-        )
-        return env
-
     def policy(self, name: str, env: Environment, seed: int) -> Policy:
         """A source of actions by its name.
 

@@ -1,0 +1,208 @@
+"""What the manipulation tasks share, on ``Sage-Lift``: the arm, resets, snapshots; and the task itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sage_envs.sage_env import SageEnv
+
+pytestmark = pytest.mark.sim
+
+WORLDS = 8
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[SageEnv]:
+    from sage_tasks.make import make
+
+    env = make("Sage-Lift", num_envs=WORLDS, seed=5, device="cpu")
+    dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
+    look = env.look
+
+    def blind(meanwhile=lambda: None) -> tuple[Tensor, Tensor]:
+        meanwhile()
+        return dark
+
+    env.look, env.sight = blind, look
+    yield env
+    env.close()
+
+
+def live(env: SageEnv, action: Tensor, steps: int) -> None:
+    for _ in range(steps):
+        env.command(action)
+        env.advance(env.cfg.decimation)
+
+
+def test_resets_lay_the_objects_apart_on_the_table_and_at_rest(env: SageEnv) -> None:
+    from sage_envs.table import OBJECTS, TABLE_X, TABLE_Y
+
+    radii = torch.tensor([t.radius for t in OBJECTS])
+    drawn = []
+    for seed in (1, 2):
+        critic = env.reset(seed=seed)[0]["critic"]
+        place = critic["object_pose"][..., :2]
+        gap = torch.cdist(place, place) - radii - radii.unsqueeze(1)
+        gap.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+        assert gap.min() > 0.0
+        for axis, (low, high) in enumerate((TABLE_X, TABLE_Y)):
+            assert ((place[..., axis] > low) & (place[..., axis] < high)).all()
+        live(env, torch.zeros(WORLDS, env.action_width), 10)
+        assert (env.object_pose()[..., :2] - place).norm(dim=-1).max() < 0.003
+        drawn.append(torch.cat([place.flatten(1), critic["joint_position"]], dim=1))
+    assert not torch.isclose(drawn[0], drawn[1], atol=1e-3).all(dim=1).any()
+    again = env.reset(seed=2)[0]["critic"]["object_pose"][..., :2].flatten(1)
+    assert torch.equal(again, drawn[1][:, :10])
+
+
+def test_an_arm_that_is_asked_for_nothing_stays_where_it_is(env: SageEnv) -> None:
+    env.reset(seed=1)
+    live(env, torch.zeros(WORLDS, env.action_width), 15)
+    before = env.arm.pads_pose()
+    live(env, torch.zeros(WORLDS, env.action_width), 60)
+    assert (env.arm.pads_pose() - before).abs().max() < 1e-3
+
+
+def test_the_hand_moves_as_it_is_told(env: SageEnv) -> None:
+    env.reset(seed=1)
+    live(env, torch.zeros(WORLDS, env.action_width), 15)
+    before = env.arm.pads_pose()
+    action = torch.zeros(WORLDS, env.action_width)
+    action[:, :3] = torch.tensor([0.05, -0.1, 0.04])
+    live(env, action, 30)
+    live(env, torch.zeros(WORLDS, env.action_width), 10)
+    moved = env.arm.pads_pose() - before
+    asked = env.cfg.hand_speed * 30 * env.step_dt * action[:, :3]
+    torch.testing.assert_close(moved[:, :3], asked, rtol=0.1, atol=0.008)
+    assert moved[:, 3:].abs().max() < 0.03
+
+
+def test_the_gripper_opens_as_far_as_it_is_told(env: SageEnv) -> None:
+    env.reset(seed=1)
+    for grip, width in ((-1.0, 0.0), (0.0, 0.02), (1.0, 0.04)):
+        action = torch.zeros(WORLDS, env.action_width)
+        action[:, -1] = grip
+        live(env, action, 15)
+        fingers = env.robot.data.joint_pos.torch[:, -2:]
+        torch.testing.assert_close(fingers, torch.full_like(fingers, width), rtol=0.0, atol=1e-3)
+
+
+def test_joint_actions_move_the_joints(env: SageEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sage_tasks.manipulation.arm import CONTROLS, Arm
+
+    env.reset(seed=1)
+    monkeypatch.setattr(env.cfg, "control", "joints")
+    arm = Arm(env)
+    before = env.robot.data.joint_pos.torch[:, :7].clone()
+    share = torch.tensor([0.1, -0.1, 0.05, 0.1, -0.05, 0.1, 0.2, 1.0]).expand(WORLDS, CONTROLS["joints"])
+    for _ in range(20):
+        arm.command(share)
+        env.advance(env.cfg.decimation)
+        arm.ticked()
+    moved = env.robot.data.joint_pos.torch[:, :7] - before
+    torch.testing.assert_close(moved, share[:, :7] * env.cfg.joint_speed * 20 * env.step_dt, rtol=0.1, atol=0.03)
+    monkeypatch.setattr(env.cfg, "control", "feet")
+    with pytest.raises(ValueError, match="control=feet: unknown; use one of hand, joints"):
+        Arm(env)
+
+
+def test_a_moment_lived_again_goes_the_same_way(env: SageEnv) -> None:
+    from sage_tasks.policies import make_policy
+
+    observation, _ = env.reset(seed=7)
+    expert = make_policy("expert", env)
+    for _ in range(35):
+        observation, *_ = env.step(expert.act(observation))
+    rows = env.snapshot()
+    actions = 0.2 * torch.rand(WORLDS, 12, env.action_width, generator=torch.Generator().manual_seed(0)) - 0.1
+    actions[..., -1] = -1.0
+    first, again = (env.relive(rows, actions)["critic"] for _ in range(2))
+    for name in ("joint_position", "hand_pose", "object_pose"):
+        assert (first[name] - again[name]).abs().max() < 1e-4, name
+    assert (first["hand_pose"][:, -1] - first["hand_pose"][:, 0]).abs().max() > 1e-3
+    for name, part in env.task_state().items():
+        kept = env.snapshot()
+        env.restore(rows)
+        env.restore(kept)
+        assert torch.equal(env.task_state()[name], part), name
+
+
+def test_worlds_that_are_not_restored_go_on_undisturbed(env: SageEnv) -> None:
+    env.reset(seed=8)
+    action = torch.zeros(WORLDS, env.action_width)
+    action[:, 1] = 0.3
+    live(env, action, 5)
+    rows, ids = env.snapshot(), torch.tensor([0, 1])
+    last, target = env.last_action.clone(), env.arm.target.clone()
+    env.restore(rows[ids], ids)
+    env.command(last)
+    once = env.arm.target.clone()
+    env.command(last)
+    assert torch.equal(env.arm.target, once)
+    step = (once - target)[:, :7].abs().amax(dim=1)
+    # One step on, not two.
+    assert (step < 1.2 * step[0]).all()
+    assert step.min() > 1e-3
+
+
+def test_lifting_pays_and_holding_succeeds(env: SageEnv) -> None:
+    from sage_tasks.policies import make_policy
+
+    observation, _ = env.reset(seed=11)
+    expert = make_policy("expert", env)
+    total, paid = torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.bool)
+    for _ in range(200):
+        action = expert.act(observation)
+        assert action.abs().max() <= 1.0
+        observation, reward, terminated, _, extras = env.step(action)
+        assert not terminated.any()
+        total += reward
+        paid |= reward > 0.9 * env.cfg.goal_reward
+        if extras["success"].all():
+            break
+    assert extras["success"].float().mean() >= 0.85
+    assert torch.equal(paid, extras["success"])
+    lifted = env._lifted()
+    assert (lifted[extras["success"]] >= env.cfg.lift_height).all()
+    assert (total[extras["success"]] > env.cfg.goal_reward + 0.9 * env.cfg.lift_reward * env.cfg.lift_height).all()
+
+
+def test_an_object_off_the_table_ends_the_episode(env: SageEnv) -> None:
+    from sage_envs.snapshot import layout
+
+    env.reset(seed=2)
+    rows, where = env.snapshot(), layout(env)
+    start = where["objects.pose"].start + 7 * int(env.chosen[3])
+    rows[3, start : start + 3] = torch.tensor([0.5, 0.9, -0.2])
+    env.restore(rows)
+    terminated = env.step(torch.zeros(WORLDS, env.action_width))[2]
+    assert terminated.nonzero().flatten().tolist() == [3]
+
+
+def test_the_camera_sees_the_table_the_objects_and_the_hand(env: SageEnv) -> None:
+    env.reset(seed=1)
+    rgb, depth = env.sight()
+    rgb = rgb.float()
+    red = (rgb[..., 0] > 2.0 * rgb[..., 1]) & (rgb[..., 0] > 2.0 * rgb[..., 2])
+    assert (red.flatten(1).sum(dim=1) >= 4).all()
+    cyan = (rgb[..., 2] > 1.5 * rgb[..., 0]) & (rgb[..., 1] > 1.5 * rgb[..., 0])
+    assert (cyan.flatten(1).sum(dim=1) >= 4).all()
+    centre = depth[:, 32, 32, 0]
+    assert ((centre > 0.4) & (centre < 2.0)).all()
+
+
+def test_what_is_told_fits_and_is_finite(env: SageEnv) -> None:
+    observation, _ = env.reset(seed=1)
+    assert max(part.stop for part in env.proprioceptive_layout.values()) <= 64
+    for name, value in observation["critic"].items():
+        assert value.isfinite().all(), name
+        assert value.shape[0] == WORLDS
+    told = observation["policy"]["proprioceptive"][:, env.proprioceptive_layout["goal_object"]]
+    assert torch.equal(told.argmax(dim=1), env.chosen)
+    assert (told.sum(dim=1) == 1.0).all()
