@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sage_envs.room import OBJECTS, OBSTACLES, ROOM_HALF, Thing
+from sage_envs.room import Thing
 
 if TYPE_CHECKING:
     from .navigation_env import NavigationEnv
@@ -43,25 +43,26 @@ class NavigationExpert:
     """Drives every rover of an environment to its goal.
 
     Args:
-        env: ``Sage-Navigation``; only its size, device and time step are used.
+        env: ``Sage-Navigation``; only its size, device, time step and floor plan are used.
     """
 
     def __init__(self, env: NavigationEnv) -> None:
         n, device = env.num_envs, torch.device(env.device)
         self._patience, self._back_off = round(PATIENCE_S / env.step_dt), round(BACK_OFF_S / env.step_dt)
-        half = round(ROOM_HALF / CELL)
+        self._half = env.room_half
+        half = round(self._half / CELL)
         axis = torch.arange(-half, half + 1, device=device) * CELL
         self._cells = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (G, G, 2): x, then y
         size = len(axis)
         self._obstacle_radius, self._object_radius = (
-            torch.tensor([_round_radius(thing) for thing in things], device=device) for things in (OBSTACLES, OBJECTS)
+            torch.tensor([_round_radius(thing) for thing in things], device=device) for things in (env.obstacles, env.objects)
         )
-        to_wall = ROOM_HALF - self._cells.abs().amax(dim=-1)
+        to_wall = self._half - self._cells.abs().amax(dim=-1)
         self._wall_cost = _fixed_cost(to_wall - BODY)
         angle = torch.arange(HEADINGS, device=device) * (2 * math.pi / HEADINGS)
         self._ahead = torch.stack([angle.cos(), angle.sin()], dim=-1)
         self._field = torch.zeros(n, size, size, device=device)
-        self._planned = torch.full((n, 2 + 2 * len(OBSTACLES) + 2 * len(OBJECTS) + 1), torch.nan, device=device)
+        self._planned = torch.full((n, 2 + 2 * len(env.obstacles) + 2 * len(env.objects) + 1), torch.nan, device=device)
         self._stuck = torch.zeros(n, dtype=torch.long, device=device)
         self._backing = torch.zeros(n, dtype=torch.long, device=device)
         self._caution = torch.ones(n, device=device)
@@ -118,7 +119,7 @@ class NavigationExpert:
         reach = torch.tensor(RANGES, device=position.device).view(-1, 1, 1)
         points = position.view(-1, 1, 1, 2) + reach * self._ahead  # (N, R, K, 2)
         ahead = F.grid_sample(
-            self._field.unsqueeze(1), points / ROOM_HALF, padding_mode="border", align_corners=True
+            self._field.unsqueeze(1), points / self._half, padding_mode="border", align_corners=True
         ).squeeze(1)
         # Near and far together, for a cheap place behind an obstacle is not reached through it.
         best = self._ahead[ahead.sum(dim=1).argmin(dim=1)]

@@ -23,12 +23,6 @@ BURIED = 2.0
 SKIN = CylinderSkin(bottom=0.05, top=0.25)
 
 
-# A cylinder blocks as a box of the same ground area does.
-OBSTACLE_HALVES = [
-    (*(t.radius * (1.0 if t.kind == "box" else 0.5 * math.sqrt(math.pi)),) * 2, t.height / 2) for t in OBSTACLES
-]
-
-
 class NavigationEnv(SageEnv):
     """A rover in a room.
 
@@ -40,6 +34,8 @@ class NavigationEnv(SageEnv):
     cfg: NavigationEnvCfg
     touch: SkinTouch
     objects = OBJECTS
+    obstacles: tuple[Thing, ...] = OBSTACLES
+    room_half = ROOM_HALF
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:
@@ -47,7 +43,7 @@ class NavigationEnv(SageEnv):
         self.fixtures: RigidObjectCollection = self.scene.rigid_object_collections.pop("fixtures")
         # Obstacles, then the goal, in their worlds' frames. Written together: a write of some
         # bodies of a collection writes the others' stale poses too.
-        self._fixture_pose = torch.zeros(self.num_envs, len(OBSTACLES) + 1, 7, device=self.device)
+        self._fixture_pose = torch.zeros(self.num_envs, len(self.obstacles) + 1, 7, device=self.device)
         self._fixture_pose[..., 6] = 1.0
         self.goal = torch.zeros(self.num_envs, 2, device=self.device)
         self.goals_reached = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
@@ -66,7 +62,10 @@ class NavigationEnv(SageEnv):
     def barriers(self) -> Barriers:
         """The obstacles: nothing else stands between the ears and what sounds."""
         pose = self._fixture_pose[:, :-1]
-        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], OBSTACLE_HALVES)
+        # A cylinder blocks as a box of the same ground area does.
+        edges = [t.radius * (1.0 if t.kind == "box" else 0.5 * math.sqrt(math.pi)) for t in self.obstacles]
+        halves = [(edge, edge, t.height / 2) for edge, t in zip(edges, self.obstacles, strict=True)]
+        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], halves)
 
     def _write_action(self) -> None:
         self.robot.actuators.target_command.set_velocity_index(value=self.last_action * self.cfg.wheel_speed)
@@ -141,21 +140,14 @@ class NavigationEnv(SageEnv):
         pose = self._pose()
         # Height of the body's own up: the last entry of its rotation matrix.
         up = 1.0 - 2.0 * pose[:, 3:5].square().sum(dim=1)
-        lost = (pose[:, :2].abs() > ROOM_HALF + 0.2).any(dim=1) | ~torch.isfinite(pose).all(dim=1)
+        lost = (pose[:, :2].abs() > self.room_half + 0.2).any(dim=1) | ~torch.isfinite(pose).all(dim=1)
         terminated = lost | (up < 0.5)
         return terminated, self.episode_length_buf >= self.max_episode_length
 
     def _get_rewards(self) -> Tensor:
-        distance = (self.goal - self._pose()[:, :2]).norm(dim=1)
-        reached = distance < self.cfg.goal_reach
-        touch = self.touch.forces(1)[:, 0].norm(dim=-1).sum(dim=1)
-        reward = (
-            self.cfg.progress_reward * (self._distance - distance)
-            + self.cfg.goal_reward * reached
-            - self.cfg.action_cost * self.last_action.square().mean(dim=1)
-            - self.cfg.touch_cost * touch
-        )
-        self._distance = distance
+        reward = self._drive_reward()
+        reached = self._distance < self.cfg.goal_reach
+        reward += self.cfg.goal_reward * reached
         self.goals_reached += reached
         if bool(reached.any()):
             self._draw_goal(reached.nonzero().squeeze(1))
@@ -163,12 +155,24 @@ class NavigationEnv(SageEnv):
         self.extras["success"] = self.goals_reached > 0
         return reward
 
+    def _drive_reward(self) -> Tensor:
+        """Progress towards the goal since the last step, less what acting and touching cost (N,)."""
+        distance = (self.goal - self._pose()[:, :2]).norm(dim=1)
+        touch = self.touch.forces(1)[:, 0].norm(dim=-1).sum(dim=1)
+        reward = (
+            self.cfg.progress_reward * (self._distance - distance)
+            - self.cfg.action_cost * self.last_action.square().mean(dim=1)
+            - self.cfg.touch_cost * touch
+        )
+        self._distance = distance
+        return reward
+
     def _draw_goal(self, ids: Tensor) -> None:
-        standing = OBSTACLES[: self.cfg.obstacles]
+        standing = self.obstacles[: self.cfg.obstacles]
         taken = torch.cat([self._fixture_pose[ids, : len(standing), :2], self._pose()[ids, None, :2]], dim=1)
         away = self.cfg.goal_distance - ROVER_RADIUS - self.cfg.clearance
         radii = torch.tensor([t.radius * (1.42 if t.kind == "box" else 1.0) for t in standing] + [away])
-        place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), ROOM_HALF, self.cfg.clearance, self.generator)
+        place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), self.room_half, self.cfg.clearance, self.generator)
         self._put_goal(ids, place[:, 0])
 
     def _put_goal(self, ids: Tensor, goal: Tensor) -> None:
@@ -181,11 +185,11 @@ class NavigationEnv(SageEnv):
 
     def _reset_task(self, env_ids: Tensor) -> None:
         n, device, draw = len(env_ids), self.device, self._uniform
-        standing = OBSTACLES[: self.cfg.obstacles]
-        things: tuple[Thing, ...] = (*standing, *OBJECTS)
+        standing = self.obstacles[: self.cfg.obstacles]
+        things: tuple[Thing, ...] = (*standing, *self.objects)
         radii = torch.tensor([ROVER_RADIUS] + [t.radius * (1.42 if t.kind == "box" else 1.0) for t in things])
         nothing = torch.zeros(n, 0, 2, device=device)
-        place = scatter(nothing, radii[:0], radii, ROOM_HALF, self.cfg.clearance, self.generator)
+        place = scatter(nothing, radii[:0], radii, self.room_half, self.cfg.clearance, self.generator)
         origins, ids = self.scene.env_origins[env_ids], env_ids.int()
 
         pose = torch.zeros(n, 7, device=device)
@@ -198,18 +202,18 @@ class NavigationEnv(SageEnv):
         self.robot.write_joint_position_to_sim_index(position=still, env_ids=ids)
         self.robot.write_joint_velocity_to_sim_index(velocity=still, env_ids=ids)
 
-        many = (n, len(OBSTACLES))
+        many = (n, len(self.obstacles))
         poses = torch.zeros(*many, 7, device=device)
         poses[:, : len(standing), :2] = place[:, 1 : 1 + len(standing)]
-        poses[..., 2] = torch.tensor([t.height / 2 for t in OBSTACLES], device=device)
+        poses[..., 2] = torch.tensor([t.height / 2 for t in self.obstacles], device=device)
         poses[:, len(standing) :, 2] = -BURIED
         poses[..., 3:] = self._upright(*many)
         self._fixture_pose[env_ids, :-1] = poses
 
-        many = (n, len(OBJECTS))
+        many = (n, len(self.objects))
         poses = torch.zeros(*many, 7, device=device)
         poses[..., :2] = place[:, 1 + len(standing) :]
-        half = torch.tensor([t.height / 2 for t in OBJECTS], device=device)
+        half = torch.tensor([t.height / 2 for t in self.objects], device=device)
         poses[..., 2] = half + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
         poses[..., 3:] = self._upright(*many)
         poses[..., :3] += origins.unsqueeze(1)
