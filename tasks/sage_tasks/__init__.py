@@ -10,11 +10,21 @@ import gymnasium as gym
 
 TASKS: dict[str, str] = {
     "Sage-Navigation": "sage_tasks.navigation.navigation_env",
+    "Sage-Social": "sage_tasks.social.social_env",
+    "Sage-Social-Follow": "sage_tasks.social.follow_env",
 }
 """Id -> module with the environment; its config lives in the module named ``<module>_cfg``."""
 
-_CLASSES = {"Sage-Navigation": "NavigationEnv"}
-_EXPERTS = {"Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert"}
+_CLASSES = {
+    "Sage-Navigation": "NavigationEnv",
+    "Sage-Social": "SocialEnv",
+    "Sage-Social-Follow": "FollowEnv",
+}
+_EXPERTS = {
+    "Sage-Navigation": "sage_tasks.navigation.expert:NavigationExpert",
+    "Sage-Social": "sage_tasks.social.expert:SocialExpert",
+    "Sage-Social-Follow": "sage_tasks.social.expert:FollowExpert",
+}
 
 for _id, _module in TASKS.items():
     if _id not in gym.registry:

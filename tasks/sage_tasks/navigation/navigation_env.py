@@ -36,6 +36,7 @@ class NavigationEnv(SageEnv):
     objects = OBJECTS
     obstacles: tuple[Thing, ...] = OBSTACLES
     room_half = ROOM_HALF
+    post_height = GOAL_HEIGHT / 2
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:
@@ -178,7 +179,7 @@ class NavigationEnv(SageEnv):
     def _put_goal(self, ids: Tensor, goal: Tensor) -> None:
         self.goal[ids] = goal
         self._distance[ids] = (goal - self._pose()[ids, :2]).norm(dim=1)
-        self._fixture_pose[ids, -1, :2], self._fixture_pose[ids, -1, 2] = goal, GOAL_HEIGHT / 2
+        self._fixture_pose[ids, -1, :2], self._fixture_pose[ids, -1, 2] = goal, self.post_height
         poses = self._fixture_pose[ids]
         poses[..., :3] += self.scene.env_origins[ids].unsqueeze(1)
         self.fixtures.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids.int())
