@@ -1,5 +1,7 @@
-"""People who walk: the social force model of D. Helbing and P. Molnar, "Social force model for pedestrian dynamics",
-Physical Review E 51, 4282 (1995), doi 10.1103/PhysRevE.51.4282, for all people of all worlds at once.
+"""People who walk, after the social force model, for all people of all worlds at once.
+
+The model is that of D. Helbing and P. Molnar, "Social force model for pedestrian dynamics", Physical Review E 51, 4282
+(1995), doi 10.1103/PhysRevE.51.4282, and so are the parameters below where nothing else is said.
 
 Each person accelerates towards the next goal of an itinerary, away from others, whose repulsion has the shape of an
 ellipse stretched along the step they are about to take, and away from walls and obstacles; what is out of sight

@@ -55,7 +55,8 @@ class NavigationExpert:
         self._cells = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (G, G, 2): x, then y
         size = len(axis)
         self._obstacle_radius, self._object_radius = (
-            torch.tensor([_round_radius(thing) for thing in things], device=device) for things in (env.obstacles, env.objects)
+            torch.tensor([_round_radius(thing) for thing in things], device=device)
+            for things in (env.obstacles, env.objects)
         )
         to_wall = self._half - self._cells.abs().amax(dim=-1)
         self._wall_cost = _fixed_cost(to_wall - BODY)
