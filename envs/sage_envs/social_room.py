@@ -50,7 +50,7 @@ def _person(index: int) -> RigidObjectCfg:
     spawn = sim_utils.CapsuleCfg(
         radius=BODY_RADIUS,
         height=PERSON_HEIGHT - 2 * BODY_RADIUS,
-        **_surface(PERSON_COLORS[index], "rubber"),
+        **_surface(PERSON_COLORS[index], "rubber", "person"),
         rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(kinematic_enabled=True)],
     )
     state = RigidObjectCfg.InitialStateCfg(pos=(0.8 * index - 2.8, 2.0, PERSON_HEIGHT / 2))
