@@ -96,6 +96,14 @@ def test_people_walk_around_a_robot_and_a_pillar() -> None:
     assert (path[-1, :, 0, 0] > 2.0).all()
 
 
+def test_walls_are_not_crossed() -> None:
+    crowd = people([[0.0, 0.0], [0.0, 1.0], [1.0, -1.0]], [[9.0, 0.5], [-9.0, 9.0], [1.0, -9.0]], half=3.0)
+    path = walk(crowd, 8.0, others(1))
+    assert path.abs().max() < 3.0 - BODY_RADIUS
+    # They get as near as their goals make them.
+    assert (path[-1].abs().amax(dim=-1) > 2.0).all()
+
+
 def test_people_give_way_to_a_robot_that_comes_towards_them() -> None:
     def nearest(speed: float) -> float:
         crowd = people([[-3.0, 0.0]], [[9.0, 0.0]])
