@@ -212,10 +212,20 @@ class RoomSceneCfg(InteractiveSceneCfg):
 
     def __post_init__(self) -> None:
         """Add floor and walls."""
-        edge, high = 2 * ROOM_HALF, WALL_HEIGHT
-        off = ROOM_HALF + WALL_THICKNESS / 2
-        self.floor = _slab("floor", (edge + 0.4, edge + 0.4, 0.2), (0.0, 0.0, -0.1), (0.52, 0.47, 0.42))
-        places = ((off, 0.0), (-off, 0.0), (0.0, off), (0.0, -off))
-        for i, ((x, y), color) in enumerate(zip(places, WALL_COLORS, strict=True)):
-            size = (WALL_THICKNESS, edge + 0.2, high) if y == 0.0 else (edge, WALL_THICKNESS, high)
-            setattr(self, f"wall_{i}", _slab(f"wall_{i}", size, (x, y, high / 2), color))
+        enclose(self, ROOM_HALF)
+
+
+def enclose(scene: InteractiveSceneCfg, half: float) -> None:
+    """Add a square floor and four walls to a scene.
+
+    Args:
+        scene: Gets ``floor`` and ``wall_0`` to ``wall_3``.
+        half: Half the inner edge of the room [m].
+    """
+    edge, high = 2 * half, WALL_HEIGHT
+    off = half + WALL_THICKNESS / 2
+    scene.floor = _slab("floor", (edge + 0.4, edge + 0.4, 0.2), (0.0, 0.0, -0.1), (0.52, 0.47, 0.42))
+    places = ((off, 0.0), (-off, 0.0), (0.0, off), (0.0, -off))
+    for i, ((x, y), color) in enumerate(zip(places, WALL_COLORS, strict=True)):
+        size = (WALL_THICKNESS, edge + 0.2, high) if y == 0.0 else (edge, WALL_THICKNESS, high)
+        setattr(scene, f"wall_{i}", _slab(f"wall_{i}", size, (x, y, high / 2), color))

@@ -35,6 +35,8 @@ TASKS: dict[str, Task] = {
     "Sage-Reach": Task("manipulation.reach_env:ReachEnv", "manipulation.reach_expert:ReachExpert"),
     "Sage-Lift": Task("manipulation.lift_env:LiftEnv", "manipulation.lift_expert:LiftExpert"),
     "Sage-Push": Task("manipulation.push_env:PushEnv", "manipulation.push_expert:PushExpert"),
+    "Sage-Social": Task("social.social_env:SocialEnv", "social.expert:SocialExpert"),
+    "Sage-Social-Follow": Task("social.follow_env:FollowEnv", "social.expert:FollowExpert"),
 }
 """Every task by its id."""
 

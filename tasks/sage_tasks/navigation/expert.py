@@ -90,15 +90,10 @@ class NavigationExpert:
         fresh = (goal != self._goal).any(dim=1)
         self._goal = goal.clone()
         self._caution[fresh], self._stuck[fresh], self._backing[fresh] = 1.0, 0, 0
-        obstacles = truth["obstacle_position"]
-        # Those under the floor are in nobody's way.
-        obstacles = torch.where(obstacles[..., 2:] > 0.0, obstacles[..., :2], FAR)
-        self._plan(goal, obstacles, truth["object_pose"][..., :2])
+        self._plan(goal, standing(truth), truth["object_pose"][..., :2])
 
         target = self._direction(pose[:, :2], goal)
-        x, y, z, w = pose[:, 3:].unbind(dim=1)
-        yaw = torch.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-        error = torch.remainder(target - yaw + math.pi, 2 * math.pi) - math.pi
+        error = torch.remainder(target - heading(pose) + math.pi, 2 * math.pi) - math.pi
         forward = (1.0 - error.abs() / 0.7).clamp(min=0.0)
         turn = (0.6 * error).clamp(-0.5, 0.5)
         action = torch.stack([forward - turn, forward + turn], dim=1)
@@ -126,15 +121,18 @@ class NavigationExpert:
         """Heading with the cheapest way on (N,) [rad]."""
         reach = torch.tensor(RANGES, device=position.device).view(-1, 1, 1)
         points = position.view(-1, 1, 1, 2) + reach * self._ahead  # (N, R, K, 2)
-        ahead = F.grid_sample(
-            self._field.unsqueeze(1), points / self._half, padding_mode="border", align_corners=True
-        ).squeeze(1)
+        ahead = self._cost_from(points)
         # Near and far together, for a cheap place behind an obstacle is not reached through it.
         best = self._ahead[ahead.sum(dim=1).argmin(dim=1)]
         straight = goal - position
         near = straight.norm(dim=1, keepdim=True) < RANGES[-1] + CELL
         way = torch.where(near, straight, best)
         return torch.atan2(way[:, 1], way[:, 0])
+
+    def _cost_from(self, points: Tensor) -> Tensor:
+        """Cost of the way to the goal from some points (N, A, B, 2) of each world (N, A, B)."""
+        grid = points / self._half
+        return F.grid_sample(self._field.unsqueeze(1), grid, padding_mode="border", align_corners=True).squeeze(1)
 
     def _back_away(self, truth: Mapping[str, Tensor], forward: Tensor) -> Tensor:
         """Notice where the rover pushes in vain, and for how long it still has to drive back."""
@@ -168,6 +166,18 @@ class NavigationExpert:
         """Back in a curve that turns the nose to where it shall go next."""
         turn = 0.25 * torch.where(error >= 0, 1.0, -1.0)
         return torch.stack([-0.6 - turn, -0.6 + turn], dim=1)
+
+
+def standing(truth: Mapping[str, Tensor]) -> Tensor:
+    """Where obstacles stand (N, O, 2) [m]; those under the floor are in nobody's way."""
+    obstacles = truth["obstacle_position"]
+    return torch.where(obstacles[..., 2:] > 0.0, obstacles[..., :2], FAR)
+
+
+def heading(pose: Tensor) -> Tensor:
+    """Turn about the vertical of poses (N, 7), quaternions xyzw (N,) [rad]."""
+    x, y, z, w = pose[:, 3:].unbind(dim=1)
+    return torch.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
 
 def travel_cost(cells: Tensor, cost: Tensor, goal: Tensor) -> Tensor:

@@ -24,10 +24,10 @@ BURIED = 2.0
 SKIN = CylinderSkin(bottom=0.05, top=0.25)
 
 
-# A cylinder blocks as a box of the same ground area does.
-OBSTACLE_HALVES = [
-    (*(t.radius * (1.0 if t.kind == "box" else 0.5 * math.sqrt(math.pi)),) * 2, t.height / 2) for t in OBSTACLES
-]
+def block_halves(things: Sequence[Thing]) -> tuple[tuple[float, float, float], ...]:
+    """Half the edges of the boxes that things block sound as [m]; a cylinder as a box of the same ground area does."""
+    edges = [thing.radius * (1.0 if thing.kind == "box" else 0.5 * math.sqrt(math.pi)) for thing in things]
+    return tuple((edge, edge, thing.height / 2) for edge, thing in zip(edges, things, strict=True))
 
 
 class NavigationEnv(SageEnv):
@@ -42,8 +42,10 @@ class NavigationEnv(SageEnv):
     touch: SkinTouch
     objects = OBJECTS
     obstacles: tuple[Thing, ...] = OBSTACLES
-    obstacle_halves: Sequence[tuple[float, float, float]] = OBSTACLE_HALVES
+    obstacle_halves = block_halves(OBSTACLES)
     room_half = ROOM_HALF
+    post_height = GOAL_HEIGHT / 2
+    """Where the middle of the goal post is [m]."""
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:
@@ -150,21 +152,26 @@ class NavigationEnv(SageEnv):
         return terminated, self.episode_length_buf >= self.max_episode_length
 
     def _get_rewards(self) -> Tensor:
-        distance = (self.goal - self._pose()[:, :2]).norm(dim=1)
-        reached = distance < self.cfg.goal_reach
-        touch = self.touch.forces(1)[:, 0].norm(dim=-1).sum(dim=1)
-        reward = (
-            self.cfg.progress_reward * (self._distance - distance)
-            + self.cfg.goal_reward * reached
-            - self.cfg.action_cost * self.last_action.square().mean(dim=1)
-            - self.cfg.touch_cost * touch
-        )
-        self._distance = distance
+        reward = self._drive_reward()
+        reached = self._distance < self.cfg.goal_reach
+        reward += self.cfg.goal_reward * reached
         self.goals_reached += reached
         if bool(reached.any()):
             self._draw_goal(reached.nonzero().squeeze(1))
         self.extras["log"] = {"goals_reached": self.goals_reached.float().mean()}
         self.extras["success"] = self.goals_reached > 0
+        return reward
+
+    def _drive_reward(self) -> Tensor:
+        """Progress towards the goal since the last step, less what acting and touching cost (N,)."""
+        distance = (self.goal - self._pose()[:, :2]).norm(dim=1)
+        touch = self.touch.forces(1)[:, 0].norm(dim=-1).sum(dim=1)
+        reward = (
+            self.cfg.progress_reward * (self._distance - distance)
+            - self.cfg.action_cost * self.last_action.square().mean(dim=1)
+            - self.cfg.touch_cost * touch
+        )
+        self._distance = distance
         return reward
 
     def _draw_goal(self, ids: Tensor) -> None:
@@ -178,7 +185,7 @@ class NavigationEnv(SageEnv):
     def _put_goal(self, ids: Tensor, goal: Tensor) -> None:
         self.goal[ids] = goal
         self._distance[ids] = (goal - self._pose()[ids, :2]).norm(dim=1)
-        self._fixture_pose[ids, -1, :2], self._fixture_pose[ids, -1, 2] = goal, GOAL_HEIGHT / 2
+        self._fixture_pose[ids, -1, :2], self._fixture_pose[ids, -1, 2] = goal, self.post_height
         poses = self._fixture_pose[ids]
         poses[..., :3] += self.scene.env_origins[ids].unsqueeze(1)
         self.fixtures.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids.int())

@@ -40,18 +40,30 @@ def scatter(
     for radius in radii.tolist():
         room = extent - radius - clearance
         candidates = (2.0 * torch.rand(n, CANDIDATES, 2, generator=generator, device=device) - 1.0) * room
-        if places.shape[1]:
-            gap = torch.cdist(candidates, places) - sizes - radius - clearance
-            worst = gap.min(dim=2).values
-            # The first candidate that fits keeps the draw uniform over the free space.
-            score = torch.where(worst >= 0, 1.0 - torch.arange(CANDIDATES, device=device) / CANDIDATES, worst - 1.0)
-            pick = score.argmax(dim=1)
-        else:
-            pick = torch.zeros(n, dtype=torch.long, device=device)
-        chosen = candidates[torch.arange(n, device=device), pick]
+        chosen = first_free(candidates, places, sizes + radius + clearance)
         places = torch.cat([places, chosen.unsqueeze(1)], dim=1)
         sizes = torch.cat([sizes, torch.tensor([radius], device=device)])
     return places[:, taken.shape[1] :]
+
+
+def first_free(candidates: Tensor, taken: Tensor, distances: Tensor) -> Tensor:
+    """Of some candidates the first that is far enough from all places taken; the freest if none is.
+
+    Args:
+        candidates: (n, C, 2) [m].
+        taken: (n, T, 2) [m].
+        distances: Least distance from each place (T,) [m].
+
+    Returns:
+        (n, 2) [m].
+    """
+    n, count = candidates.shape[:2]
+    if not taken.shape[1]:
+        return candidates[:, 0]
+    worst = (torch.cdist(candidates, taken) - distances).min(dim=2).values
+    # The first candidate that fits keeps the draw uniform over the free space.
+    score = torch.where(worst >= 0, 1.0 - torch.arange(count, device=worst.device) / count, worst - 1.0)
+    return candidates[torch.arange(n, device=worst.device), score.argmax(dim=1)]
 
 
 def round_radius(thing: Thing) -> float:

@@ -1,0 +1,1 @@
+"""Tasks among people who walk."""
