@@ -11,7 +11,7 @@ import torch
 
 from sage_envs.observations import critic_space, policy_space, violations
 
-SPACE = gym.spaces.Dict({"policy": policy_space(8, 8), "critic": critic_space({"pose": (2, 7)})})
+SPACE = gym.spaces.Dict({"policy": policy_space(8, 8), "critic": critic_space({"pose": torch.zeros(3, 2, 7)})})
 
 
 def good() -> dict[str, dict[str, torch.Tensor]]:
