@@ -73,9 +73,10 @@ def measure(options: argparse.Namespace) -> Table:
     Raises:
         SageError: A number is out of range, or the simulator does not know the task or engine.
     """
-    for key, low in (("worlds", 1), ("minutes", 0)):
-        if getattr(options, key) <= low - 1 or not math.isfinite(getattr(options, key)):
-            raise SageError(f"--{key}", getattr(options, key), f"must be above {low - 1}", f"use --{key} 10")
+    for key in ("worlds", "minutes"):
+        value = getattr(options, key)
+        if not 0 < value < math.inf:
+            raise SageError(f"--{key}", value, "must be above 0", f"use --{key} 10")
     from sage_tasks.make import make
 
     budget = {"task": options.task, "physics": options.physics, "worlds": options.worlds, "minutes": options.minutes}

@@ -154,7 +154,7 @@ def test_motors_are_heard(env: SageEnv) -> None:
     quiet = still(env, 6)["audio"].mean()
     for _ in range(6):
         observation, *_ = env.step(torch.full((WORLDS, 2), 0.4))
-    assert observation["policy"]["audio"].mean() > quiet + 3.0
+    assert observation["policy"]["audio"].mean() > quiet + 2.0
 
 
 @pytest.mark.parametrize(("yaw", "speed"), [(0.0, 0.5), (math.pi, -0.5)])

@@ -31,7 +31,7 @@ def groups(observation: TensorDict) -> TensorDict:
 
     Returns:
         Each sense by its name: pictures (N, C, H, W), RGB in 0..1 and depth in metres, the rest (N, k) through
-        :func:`symlog`. Under :data:`TRUTH` all ground truth (N, k), also through :func:`symlog`.
+        :func:`symlog`. Under :data:`TRUTH` all ground truth but segmentation (N, k), also through :func:`symlog`.
     """
     if "policy" not in observation:
         return observation
@@ -42,7 +42,8 @@ def groups(observation: TensorDict) -> TensorDict:
             flat[name] = picture.float() / 255.0 if picture.dtype == torch.uint8 else picture
         else:
             flat[name] = symlog(value)
-    flat[TRUTH] = symlog(torch.cat([value.flatten(1) for value in observation["critic"].values()], dim=1))
+    truth = [value.flatten(1) for value in observation["critic"].values() if value.is_floating_point()]
+    flat[TRUTH] = symlog(torch.cat(truth, dim=1))
     return TensorDict(flat, batch_size=observation.batch_size, device=observation.device)
 
 
@@ -57,8 +58,9 @@ class SagePPO(PPO):
         """See :meth:`rsl_rl.algorithms.PPO.construct_algorithm`."""
         wanted = {name for names in cfg["obs_groups"].values() for name in names}
         flat = groups(obs)
-        # Unknown names are left for rsl_rl to refuse.
-        algorithm = PPO.construct_algorithm(flat.select(*wanted, strict=False) if wanted else flat, env, cfg, device)
+        # An unknown name is left for rsl_rl to refuse, which then lists all there are.
+        read = flat.select(*wanted) if wanted and wanted <= set(flat.keys()) else flat
+        algorithm = PPO.construct_algorithm(read, env, cfg, device)
         # Whoever only plays the policy hands it an environment's observation.
         algorithm.get_policy().register_forward_pre_hook(_flatten_first)
         return algorithm
