@@ -6,7 +6,8 @@ from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
 
 from sage_envs.crowd import DESIRED_SPEED, DESIRED_SPEED_SPREAD
-from sage_envs.social_room import PILLARS, SocialRoomSceneCfg
+from sage_envs.room import WALL_THICKNESS
+from sage_envs.social_room import PILLARS, SOCIAL_ROOM_HALF, SocialRoomSceneCfg
 
 from ..navigation.navigation_env_cfg import NavigationEnvCfg
 
@@ -16,6 +17,7 @@ class SocialEnvCfg(NavigationEnvCfg):
     """A rover, a room where people walk, a goal post. How many people there are is the scene's."""
 
     scene: SocialRoomSceneCfg = SocialRoomSceneCfg()
+    bounds: tuple[float, float, float] = (*(SOCIAL_ROOM_HALF + 2 * WALL_THICKNESS,) * 2, 10.0)
     # People are taller than what stands about in the other room.
     camera_tilt: float = 0.0
 
