@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import newton
+import torch
 import warp as wp
 from isaaclab_newton.renderers.newton_warp_renderer import NewtonWarpRenderer
 
@@ -30,6 +31,20 @@ _IMAGES = {
 """Argument of the ray caster -> name of the renderer's buffer."""
 
 
+class Band(NamedTuple):
+    """Rows of the pictures that one thread casts.
+
+    Attributes:
+        rays: Their rays.
+        images: Argument of the ray caster -> buffer for these rows.
+        copies: Rows of the renderer's buffers, and what comes there.
+    """
+
+    rays: wp.array
+    images: dict[str, wp.array]
+    copies: list[tuple[torch.Tensor, torch.Tensor]]
+
+
 class ThreadedRenderer(NewtonWarpRenderer):
     """See the module; ``cfg.threads`` says how many threads."""
 
@@ -40,7 +55,7 @@ class ThreadedRenderer(NewtonWarpRenderer):
         self._count = count
         self.meanwhile: Callable[[], None] | None = None
         """Called once, while the rays of the next picture are cast: what the caller has to do anyway."""
-        self._bands: dict[int, list[tuple[slice, Any, dict[str, wp.array]]]] = {}
+        self._bands: dict[tuple[int, ...], list[Band]] = {}
 
     def render(self, render_data: Any) -> None:
         """See :meth:`isaaclab.renderers.BaseRenderer.render`; :attr:`meanwhile` is done when it returns."""
@@ -61,36 +76,41 @@ class ThreadedRenderer(NewtonWarpRenderer):
             return
         config = self.newton_sensor.default_render_config
         config.max_distance = render_data.far_clip if render_data.far_clip is not None else self.cfg.max_distance
-        bands = self._bands.get(id(render_data)) or self._split(render_data)
-        jobs = [self._threads.submit(self._cast, render_data, band_rays, images) for _, band_rays, images in bands]
+        bands = self._split(render_data)
+        jobs = [self._threads.submit(self._cast, render_data, band.rays, band.images) for band in bands]
         self._do_meanwhile()
         for job in jobs:
             job.result()
-        for rows, _, images in bands:
-            for argument, image in images.items():
-                whole = wp.to_torch(getattr(outputs, _IMAGES[argument]))
-                whole[:, :, rows] = wp.to_torch(image)
+        for band in bands:
+            for whole, part in band.copies:
+                whole.copy_(part)
         if set(render_data._depth_dests) & render_data._PLANE_DEPTH_KINDS:
             render_data._copy_plane_depth()
             render_data._apply_depth_clipping(self.cfg.depth_clipping_behavior)
         render_data._convert_segmentation()
 
-    def _split(self, render_data: Any) -> list[tuple[slice, Any, dict[str, wp.array]]]:
+    def _split(self, render_data: Any) -> list[Band]:
         """Rows of each thread, their rays, and buffers of their own: the kernel wants dense ones."""
-        rays, outputs = render_data.camera_rays, render_data.outputs
+        rays = render_data.camera_rays
+        wanted = {k: getattr(render_data.outputs, name, None) for k, name in _IMAGES.items()}
+        wholes = {argument: whole for argument, whole in wanted.items() if whole is not None}
+        key = (rays.ptr, *(whole.ptr for whole in wholes.values()))
+        if key in self._bands:
+            return self._bands[key]
         bands = []
         for first in range(self._count):
             # Every count-th row: a picture's lower half costs more than its upper one.
             rows = slice(first, rays.shape[1], self._count)
             field = wp.from_torch(wp.to_torch(rays)[:, rows].contiguous(), dtype=rays.dtype)
-            images = {}
-            for argument, name in _IMAGES.items():
-                whole = getattr(outputs, name, None)
-                if whole is not None:
-                    shape = (*whole.shape[:2], field.shape[1], whole.shape[3])
-                    images[argument] = wp.zeros(shape, dtype=whole.dtype, device=whole.device)
-            bands.append((rows, field, images))
-        self._bands[id(render_data)] = bands
+            images = {
+                argument: wp.zeros(
+                    (*whole.shape[:2], field.shape[1], whole.shape[3]), dtype=whole.dtype, device=whole.device
+                )
+                for argument, whole in wholes.items()
+            }
+            copies = [(wp.to_torch(wholes[k])[:, :, rows], wp.to_torch(image)) for k, image in images.items()]
+            bands.append(Band(field, images, copies))
+        self._bands[key] = bands
         return bands
 
     def _cast(self, render_data: Any, rays: Any, images: dict[str, wp.array]) -> None:

@@ -196,9 +196,9 @@ class SageEnv(DirectRLEnv):
                 self.senses.update(self._ticks)
             self._ticks = 0
             self.senses.looked()
-            packed, self.proprioceptive_layout = pack_proprioception(self._proprioception())
-            heard, felt = self.senses.hearing.heard.clone(), self.senses.taxels.clone()
-            others.update(audio=heard, tactile=felt, proprioceptive=packed)
+            if "proprioceptive" in wanted:
+                others["proprioceptive"], self.proprioceptive_layout = pack_proprioception(self._proprioception())
+            others.update(audio=self.senses.hearing.heard.clone(), tactile=self.senses.taxels.clone())
             critic.update(self._critic())
 
         if wanted & {"visual", "depth"}:
