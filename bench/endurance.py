@@ -84,7 +84,9 @@ def measure(options: argparse.Namespace) -> Table:
     start = time.monotonic()
     try:
         device = "cpu" if options.preset == "cpu" else "cuda:0"
-        env: Any = make(options.task, options.worlds, options.seed, options.physics, device)
+        env: Any = make(
+            options.task, num_envs=options.worlds, seed=options.seed, physics=options.physics, device=device
+        )
     except ValueError as error:
         raise SageError("--task/--physics", f"{options.task}/{options.physics}", str(error), "see --help") from error
     if not options.camera:

@@ -136,7 +136,9 @@ def audio(table: Table, stage: Stage, rounds: int) -> None:
 
     env, n = stage.env, stage.env.num_envs
     materials = sorted({thing.material for thing in OBJECTS})
-    levels, labels, moments = [], [], []
+    levels: list[Tensor] = []
+    labels: list[Tensor] = []
+    moments: list[Tensor] = []
     for _ in range(rounds):
         rows = stage.calm.clone()
         which = torch.randint(len(OBJECTS), (n,), generator=stage.generator)
@@ -148,15 +150,15 @@ def audio(table: Table, stage: Stage, rounds: int) -> None:
             stage.put(part, "objects.pose", i, place[some])
             rows[some] = part
         env.restore(rows)
-        heard, force = [], []
+        pieces, force = [], []
         for _ in range(LOOKS):
             for _ in range(env.cfg.decimation):
                 env.advance(1)
                 force.append(env.scene["object_contacts"].data.net_normal_forces_w.torch.norm(dim=-1))
-            heard.append(env.observe(("audio",))["policy"]["audio"])
+            pieces.append(env.observe(("audio",))["policy"]["audio"])
         touched = torch.stack(force)[:, torch.arange(n), which] > 1.0  # (ticks, N)
         moments.append(touched.float().argmax(0) * env.physics_dt)
-        levels.append(torch.stack(heard, dim=1))  # (N, looks, 1024)
+        levels.append(torch.stack(pieces, dim=1))  # (N, looks, 1024)
         labels.append(torch.tensor([materials.index(OBJECTS[int(i)].material) for i in which]))
     heard, label, moment = torch.cat(levels), torch.cat(labels), torch.cat(moments)
     known = torch.arange(len(heard)) < len(heard) // 2
