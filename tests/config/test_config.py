@@ -185,7 +185,8 @@ def test_a_mistake_is_one_line_with_its_mend(token):
 
 
 def test_limits_themselves_are_allowed():
-    load_config(["memory.capacity=3600", "dream.looks=24", "sleep.steps=299", "task.num_envs=1"])
+    config = load_config(["memory.capacity=3600", "dream.looks=24", "sleep.steps=299", "task.num_envs=1"])
+    assert (config.memory.capacity, config.dream.looks, config.sleep.steps, config.task.num_envs) == (3600, 24, 299, 1)
 
 
 def test_tasks_are_not_asked_for_where_there_are_none(monkeypatch):
@@ -229,8 +230,15 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_the_files_hold_only_known_keys():
     """A key in a file that no dataclass knows would fail each load, a preset's only where it is used."""
-    for file in Path(config_dir()).rglob("preset/*.yaml"):
-        load_config([f"preset={file.stem}"])
+    presets = [load_config([f"preset={file.stem}"]) for file in Path(config_dir()).rglob("preset/*.yaml")]
+    assert len(presets) > 2
+
+
+def test_every_task_has_a_file_of_its_own():
+    from sage_tasks import TASKS
+
+    chosen = [load_config([f"task={file.stem}"]).task.id for file in Path(config_dir()).rglob("task/*.yaml")]
+    assert sorted(chosen) == sorted(TASKS)
 
 
 def test_randomisation_is_off_unless_chosen():
