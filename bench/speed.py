@@ -140,7 +140,8 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
     try:
         if mind is None:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
-            mind = Mind.create(spec, env.single_action_space.shape[0], config.sleep, options.seed, device)
+            width = env.single_action_space.shape[0]
+            mind = Mind.create(spec, width, env.num_objects, config.sleep, options.seed, device)
         plan = blocks.schedule(blocks.kinds(speed_wake.two_renderers(env)), rounds, options.steps)
         say(f"wake: {rounds} rounds of {options.steps} steps of each of bare, wake and wake+encode")
         with quiet(work / "simulator.log"):

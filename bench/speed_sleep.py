@@ -74,7 +74,7 @@ def measure(env: Any, mind: Mind, memory: Memory, config: Any, rounds: int, seed
             mind.optimizer.step()
 
     def sleep() -> None:
-        consolidate(mind, moments, config.batch, generator)
+        consolidate(mind, moments, config, generator)
 
     learn = {PURE: pure, SLEEP: sleep}
     with mind.at_work():
@@ -103,5 +103,6 @@ def stopwatches(parts: Parts, mind: Mind, moments: Moments) -> Parts:
     parts.method("forward", mind.objective, "forward")
     parts.method("backward", torch.Tensor, "backward")
     parts.method("optimizer", mind.optimizer, "step", "zero_grad")
+    parts.method("average of weights", mind.average, "update_parameters")
     parts.method("collapsed loss", mind.objective, "collapsed")
     return parts

@@ -79,20 +79,21 @@ class WeightsConfig:
 
     prediction: float
     calibration: float
+    foresight: float
     regularity: float
     invariance: float
-    physics: float
+    change: float
     projections: int
-    change_scale: float
 
 
 @dataclass(frozen=True)
 class PhysicalConfig:
-    """Other gravity and friction, as ranges of factors."""
+    """Other gravity, friction and masses, as ranges of factors."""
 
     share: float
     gravity_scale: tuple[float, float]
     friction_scale: tuple[float, float]
+    mass_scale: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,28 @@ class TemporalConfig:
 
 
 @dataclass(frozen=True)
+class CausalConfig:
+    """Other actions, those of another moment."""
+
+    share: float
+
+
+@dataclass(frozen=True)
+class RearrangedConfig:
+    """The loose objects elsewhere."""
+
+    share: float
+
+
+@dataclass(frozen=True)
 class VariationsConfig:
     """What moments are lived again under."""
 
     physical: PhysicalConfig
     spatial: SpatialConfig
     temporal: TemporalConfig
+    causal: CausalConfig
+    rearranged: RearrangedConfig
 
 
 @dataclass(frozen=True)
@@ -127,10 +144,16 @@ class SleepConfig:
 
     consolidations: int
     batch: int
+    accumulate: int
     round: int
+    passes: int
+    background: bool
+    replay: float
+    history: int
     steps: int
     lr: float
     weight_decay: float
+    average: float
     sense_dropout: float
     weights: WeightsConfig
     variations: VariationsConfig

@@ -6,6 +6,7 @@ belong to ``sage_tasks``, which is asked if it is there and may be missing where
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import math
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 STEPS_PER_SECOND = 30
 """Environment steps a simulated second, of every task."""
-
-PREDICTED_AHEAD = 2
-"""The longest horizon of the predictor; one look more gives it something to predict."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,13 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.consolidations": between(1, 10**9),
     "sleep.batch": between(2, 2**16),
     "sleep.round": between(2, 2**20),
-    "sleep.steps": between(PREDICTED_AHEAD + 1, 10**4),
+    "sleep.accumulate": between(1, 2**16),
+    "sleep.passes": between(1, 10**4),
+    "sleep.background": _SWITCH,
+    "sleep.replay": between(0, 1),
+    "sleep.history": between(0, 10**4),
+    "sleep.steps": between(2, 10**4),
+    "sleep.average": between(0, 0.999999),
     "sleep.lr": between(0, 1, above=True),
     "sleep.weight_decay": between(0, 10),
     "sleep.sense_dropout": between(0, 0.9),
@@ -117,16 +121,19 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.weights.calibration": _WEIGHT,
     "sleep.weights.regularity": _WEIGHT,
     "sleep.weights.invariance": _WEIGHT,
-    "sleep.weights.physics": _WEIGHT,
+    "sleep.weights.change": _WEIGHT,
+    "sleep.weights.foresight": _WEIGHT,
     "sleep.weights.projections": between(1, 2**16),
-    "sleep.weights.change_scale": between(0, 1e3, above=True),
     "sleep.variations.physical.share": _SHARE,
     "sleep.variations.physical.gravity_scale": _SCALE,
     "sleep.variations.physical.friction_scale": _SCALE,
+    "sleep.variations.physical.mass_scale": between(0.05, 20),
     "sleep.variations.spatial.share": _SHARE,
     "sleep.variations.spatial.yaw_deg": between(0, 180),
     "sleep.variations.spatial.shift_m": between(0, 1),
     "sleep.variations.temporal.share": _SHARE,
+    "sleep.variations.causal.share": _SHARE,
+    "sleep.variations.rearranged.share": _SHARE,
     "sleep.variations.temporal.speeds": Rule("0.5, 1 or 2", {0.5, 1.0, 2.0}.__contains__, lambda v: "use those"),
     "dream.explorations": between(1, 10**9),
     "dream.looks": between(2, 10**5),
@@ -174,7 +181,8 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     fastest = max(1.0, *sleep.variations.temporal.speeds)
     for key, value, most in (
         ("memory.snapshot_every", config.memory.snapshot_every, steps),
-        ("sleep.steps", sleep.steps, int((steps - 1) / fastest)),
+        ("sleep.steps", sleep.steps, 1 + int((steps - 1 - sleep.history) / fastest)),
+        ("sleep.history", sleep.history, steps - 2),
         ("dream.looks", dream.looks, steps - 1),
     ):
         if value > most:
@@ -199,10 +207,10 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
         if high * varied > _MOST:
             problem = f"times the {varied:g} of sleep.variations.physical goes beyond {_MOST:g}"
             yield f"randomisation.{name}", shown(getattr(drawn, name)), problem, f"set at most {_MOST / varied:.3g}"
-    shares = {n: getattr(sleep.variations, n).share for n in ("physical", "spatial", "temporal")}
+    shares = {name: values["share"] for name, values in dataclasses.asdict(sleep.variations).items()}
     if abs(sum(shares.values()) - 1) > 1e-6:
         rest = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-        yield "sleep.variations.*.share", f"{sum(shares.values()):g}", f"must sum to 1 ({rest})", "set all three"
+        yield "sleep.variations.*.share", f"{sum(shares.values()):g}", f"must sum to 1 ({rest})", "set all of them"
 
 
 def nearest(given: object, names: Iterable[str], fallback: str | None = None) -> str:

@@ -25,7 +25,7 @@ from .mind import Mind
 from .observation import ObservationSpec
 from .report import Reporter, peak_gb
 from .runs import Run
-from .sleep import consolidate, relive_moments
+from .sleep import Rounds, consolidate
 from .wake import open_memory, wake
 
 PHASES = ("wake", "sleep", "dream")
@@ -101,7 +101,7 @@ class _Cycle:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
             seed = derived_seed(config.seed, "mind")
-            self.mind = Mind.create(spec, width, config.sleep, seed, str(env.device))
+            self.mind = Mind.create(spec, width, env.num_objects, config.sleep, seed, str(env.device))
         self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}, **run.state}
         self.spent: dict[str, float] = dict(self.state["seconds"])
 
@@ -175,7 +175,7 @@ class _Cycle:
         if learned.get("sleep") != [self.state["visit"], cycle]:
             learned |= {"sleep": [self.state["visit"], cycle], "slept": 0, "round": 0}
         saved = time.monotonic()
-        total = config.consolidations - learned["slept"]
+        total = config.passes * (config.consolidations - learned["slept"])
         with self.reporter.phase("sleep", total=total, unit="moments") as bar:
 
             def on_update(taken: int, losses: dict[str, float]) -> None:
@@ -184,22 +184,19 @@ class _Cycle:
                 for name, value in losses.items():
                     self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
 
-            while learned["slept"] < config.consolidations:
-                number = learned["round"]
-                count = min(config.round, config.consolidations - learned["slept"])
-                generator = torch.Generator().manual_seed(self._seed("sleep", cycle, number))
-                first = number * -(-config.round // self.env.num_envs)
-                bar.note(doing="re-living")
-                moments = relive_moments(self.env, self.memory, config, count, first, generator)
-                bar.note(doing="learning")
-                with self.mind.at_work():
-                    losses = consolidate(self.mind, moments, config.batch, generator, on_update)
-                learned |= {"slept": learned["slept"] + count, "round": number + 1, "losses": losses}
-                stopping = self.stop.requested
-                if stopping or time.monotonic() - saved > SAVE_EVERY_S:
-                    self.mind.save(self.run.checkpoint)
-                    saved = time.monotonic()
-                self.stop.check()
+            rounds = Rounds(self.env, self.memory, config, lambda number: self._seed("sleep", cycle, number))
+            with rounds.ahead(learned["round"], learned["slept"]) as lived:
+                for number, moments in lived:
+                    generator = torch.Generator().manual_seed(self._seed("learn", cycle, number))
+                    bar.note(doing="learning")
+                    with self.mind.at_work():
+                        losses = consolidate(self.mind, moments, config, generator, on_update)
+                    learned |= {"slept": learned["slept"] + len(moments), "round": number + 1, "losses": losses}
+                    if self.stop.requested or time.monotonic() - saved > SAVE_EVERY_S:
+                        self.mind.save(self.run.checkpoint)
+                        saved = time.monotonic()
+                    self.stop.check()
+                    bar.note(doing="re-living")
             bar.note(doing="saving")
             self.mind.save(self.run.checkpoint)
         losses = learned["losses"]

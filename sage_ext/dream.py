@@ -70,7 +70,7 @@ def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generat
         SageError: Memory holds no stretch as long as a dream.
     """
     stretch = memory.sample_slices(
-        config.calibration, config.looks + 1, generator, at_snapshot=True, keys=["observation", "action"]
+        config.calibration, config.looks + 1, generator, snapshot_at=0, keys=["observation", "action"]
     )
     senses = {k: stretch["observation", k][:, 1:] for k in stretch["observation"].keys()}  # noqa: SIM118
     return calibrate(mind, senses, stretch["action"][:, 1:], config.looks // 2)
@@ -148,7 +148,7 @@ def _choose(env: Environment, memory: Memory, laws: list[str], length: int, gene
     chosen: TensorDict | None = None
     fits = torch.zeros(n, dtype=torch.bool)
     for _ in range(CANDIDATES):
-        stretch = memory.sample_slices(n, length, generator, at_snapshot=True, keys=["action", "snapshot"])
+        stretch = memory.sample_slices(n, length, generator, snapshot_at=0, keys=["action", "snapshot"])
         better = env.foresee(stretch["snapshot"][:, 0], laws).cpu() & ~fits
         if chosen is None:
             chosen = stretch

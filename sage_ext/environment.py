@@ -5,10 +5,11 @@ Nothing here imports a simulator. :mod:`sage_envs` fulfils it; so can anything e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import gymnasium as gym
+import torch
 from torch import Tensor
 
 Observation = dict[str, Tensor]
@@ -35,6 +36,7 @@ class Environment(Protocol):
     """N parallel worlds, stepped together; tensors live on :attr:`device`."""
 
     num_envs: int
+    num_objects: int
     device: Any
     max_episode_length: int
     single_observation_space: gym.spaces.Dict
@@ -57,11 +59,23 @@ class Environment(Protocol):
         *,
         gravity_scale: Tensor | None = None,
         friction_scale: Tensor | None = None,
+        mass_scale: Tensor | None = None,
         viewpoint: Tensor | None = None,
         speed: float = 1.0,
+        senses: Collection[str] | None = None,
+        start: bool = False,
         before_tick: Callable[[int], None] | None = None,
     ) -> dict[str, Observation]:
-        """Live on from n <= N snapshots under a variation; see :func:`sage_envs.relive.relive`."""
+        """Live on from n <= N snapshots under a variation; see :func:`sage_envs.relive.relive`.
+
+        Beside ``policy`` there is ``sight``: of each loose object ``position`` [m] and ``velocity`` [m/s] in the
+        camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` (n, T + 1, B) [m] and ``in_frame``
+        (n, T + 1, B) bool, at the instant and after each look; and with ``start`` there is ``start``, ``visual`` and
+        ``depth`` of the instant itself (n, ...).
+        """
+
+    def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Snapshots (n, S) with the loose objects elsewhere, many of them in view."""
 
     def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
         """Whether n <= N moments look fit for their laws (n,) bool: cheap, not certain."""

@@ -1,27 +1,28 @@
-"""The mind as a whole: encoder, predictor, change head and their optimizer, saved together."""
+"""The mind as a whole: what learns, the running average of it that judges and acts, and the optimizer."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from .config import SleepConfig
-from .config_checks import PREDICTED_AHEAD
 from .context import checkpoint
 from .context.encoder import ContextEncoder
+from .learning.changes import ChangeHeads
 from .learning.objective import Objective, Weights
 from .learning.predictor import ContextPredictor
 from .observation import ObservationSpec
 
-HORIZONS = tuple(range(1, PREDICTED_AHEAD + 1))
-"""Looks ahead that are predicted."""
+LEARNING = "learning/"
+"""What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
 SPEED_WIDTH = 1
 """An action is followed by the logarithm of the speed at which it is watched."""
 
@@ -29,9 +30,13 @@ SPEED_WIDTH = 1
 class Mind:
     """What learns asleep and judges in dreams.
 
+    An exponential moving average of the weights (B. Polyak and A. Juditsky, SIAM J. Control Optim. 30, 1992) is what
+    encodes, judges and is exported; it wanders less than the weights that learn.
+
     Attributes:
-        objective: Encoder, predictor and change head with their loss.
+        objective: Encoder, predictor and change heads with their loss: what learns.
         optimizer: AdamW over all of them.
+        average: The moving average of :attr:`objective`.
         learned: What training has gone through so far, for exact resumption.
     """
 
@@ -41,21 +46,26 @@ class Mind:
         self.optimizer = torch.optim.AdamW(
             objective.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
+        self.average = AveragedModel(objective, multi_avg_fn=_ema(config.average))
         self.learned: dict[str, Any] = {"consolidations": 0, "updates": 0, "calibrated": False}
 
     @classmethod
-    def create(cls, spec: ObservationSpec, action_dim: int, config: SleepConfig, seed: int, device: str) -> Mind:
+    def create(
+        cls, spec: ObservationSpec, action_dim: int, bodies: int, config: SleepConfig, seed: int, device: str
+    ) -> Mind:
         """A mind that has learned nothing.
 
         Args:
             spec: Senses of the environment.
             action_dim: Width of its actions.
-            config: Learning rate and weights of the loss.
+            bodies: Loose objects of its scene.
+            config: Learning rate, weights of the loss, and looks a moment.
             seed: Seed of the initial weights.
             device: Torch device.
         """
-        predictor = ContextPredictor(action_dim + SPEED_WIDTH, HORIZONS, seed=seed + 1)
-        return cls(Objective(ContextEncoder(spec, seed=seed), predictor, weights(config)), config, device)
+        predictor = ContextPredictor(action_dim + SPEED_WIDTH, horizons(config.steps), seed=seed + 1)
+        encoder = ContextEncoder(spec, seed=seed)
+        return cls(Objective(encoder, predictor, ChangeHeads(bodies), weights(config)), config, device)
 
     @classmethod
     def load(cls, folder: Path, config: SleepConfig, device: str) -> Mind:
@@ -64,16 +74,18 @@ class Mind:
         Raises:
             SageError: Missing, corrupt or of another version.
         """
-        saved = checkpoint.load(folder, Objective.builders())
+        builders = Objective.builders()
+        saved = checkpoint.load(folder, builders | {LEARNING + name: build for name, build in builders.items()})
         parts: dict[str, Any] = saved.modules
-        objective = Objective(parts["encoder"], parts["predictor"], weights(config))
-        objective.physics = parts["physics"]
-        mind = cls(objective, config, device)
+        mind = cls(Objective(**{k: parts[LEARNING + k] for k in builders}, weights=weights(config)), config, device)
+        for name in builders:
+            getattr(mind.average.module, name).load_state_dict(parts[name].state_dict())
         if saved.optimizer is not None:
             checkpoint.restore_optimizer(mind.optimizer, saved.optimizer)
             for group in mind.optimizer.param_groups:
                 group.update(lr=config.lr, weight_decay=config.weight_decay)
         mind.learned = saved.extra["learned"]
+        mind.average.n_averaged.fill_(mind.learned["updates"])
         return mind
 
     def save(self, folder: Path) -> None:
@@ -82,7 +94,14 @@ class Mind:
         Raises:
             SageError: The disk is full or refuses.
         """
-        checkpoint.save(folder, self.objective.parts(), {"learned": self.learned}, self.optimizer)
+        learning = {LEARNING + name: part for name, part in self.objective.parts().items()}
+        checkpoint.save(folder, self.acting.parts() | learning, {"learned": self.learned}, self.optimizer)
+
+    @property
+    def acting(self) -> Objective:
+        """The averaged modules; before anything was learned those that will learn."""
+        averaged: Objective = self.average.module  # type: ignore[assignment]
+        return averaged if self.learned["updates"] else self.objective
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -94,17 +113,39 @@ class Mind:
         finally:
             torch.set_num_threads(before)
 
+    def precision(self) -> AbstractContextManager[Any]:
+        """How numbers are kept while learning: bfloat16 in products on a GPU, float32 on a CPU."""
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return nullcontext()
+
     @torch.no_grad()
     def encode(self, observation: dict[str, Tensor], chunk: int = 64) -> Tensor:
         """Contexts of sequences (B, T, 4096), without learning, a few sequences at a time."""
-        self.objective.eval()
+        encoder = self.acting.encoder.eval()
         size = next(iter(observation.values())).shape[0]
         parts = []
         with self.at_work():
             for start in range(0, size, chunk):
                 piece = {k: v[start : start + chunk].to(self.device) for k, v in observation.items()}
-                parts.append(self.objective.encoder(piece)[0])
+                parts.append(encoder(piece)[0])
         return torch.cat(parts)
+
+
+def horizons(steps: int) -> Sequence[int]:
+    """Looks ahead that are predicted in moments of so many looks: 1, 2, 4 and so on."""
+    return [2**i for i in range(steps.bit_length()) if 2**i < steps]
+
+
+def _ema(decay: float) -> Any:
+    """How weights enter their average: quickly at first, so that few updates count as well."""
+
+    @torch.no_grad()
+    def enter(averaged: list[Tensor], learning: list[Tensor], count: Tensor | int) -> None:
+        now = float(count)
+        torch._foreach_lerp_(averaged, learning, 1.0 - min(decay, (1.0 + now) / (10.0 + now)))
+
+    return enter
 
 
 def weights(config: SleepConfig) -> Weights:

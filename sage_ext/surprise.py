@@ -47,7 +47,7 @@ class Scale:
 
 def _raw(mind: Mind, observation: Observation, actions: Tensor) -> Tensor:
     """Surprise of each look by horizon and group (n, T, H, 15); NaN where nothing was predicted."""
-    predictor = mind.objective.predictor
+    predictor = mind.acting.predictor
     out = []
     with torch.no_grad():
         for start in range(0, len(actions), CHUNK):

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
 from . import snapshot
 from .relive import relive
 from .senses.hearing import EAR_BANDS
 from .senses.spectrogram import log_mel
+from .sight import objects_in_view, sight
 
 if TYPE_CHECKING:
     from .sage_env import SageEnv
@@ -35,8 +35,6 @@ LIFT = 9.81
 """Upward acceleration of a floating object: it falls up [m/s^2]."""
 GONE = 30.0
 """How far below the floor a vanished object is put [m]."""
-LARGE = 0.06
-"""Radius over distance from which an object counts as seen: about 2 pixels of 64."""
 LIVELY = 0.4
 """Speed an object in view must have had for a reversal to be worth watching [m/s]."""
 
@@ -125,38 +123,10 @@ def foresee(env: SageEnv, rows: Tensor, laws: Sequence[str]) -> Tensor:
     """
     n = len(rows)
     snapshot.restore(env, rows, torch.arange(n, device=env.device))
-    _, _, _, in_picture = _project(env)
+    in_picture = sight(env).in_frame
     lively = env.loose.data.body_com_vel_w.torch[..., :3].norm(dim=-1) > LIVELY
     reversal = torch.tensor([law == "reversal" for law in laws], device=env.device).unsqueeze(1)
     return (in_picture & (lively | ~torch.nn.functional.pad(reversal, (0, 0, 0, env.num_envs - n)))).any(dim=1)[:n]
-
-
-def objects_in_view(env: SageEnv) -> Tensor:
-    """Whether the centre of each loose object is in the last picture, not hidden and not tiny (N, B) bool."""
-    row, column, ahead, in_picture = _project(env)
-    depth = env.scene["camera"].data.output["depth"].torch[..., 0]
-    height, width = depth.shape[1:]
-    world = torch.arange(len(depth), device=depth.device).unsqueeze(1)
-    seen = depth[world, row.long().clamp(0, height - 1), column.long().clamp(0, width - 1)]
-    radius = torch.tensor([t.radius for t in env.objects], device=depth.device)
-    return in_picture & ((seen - ahead).abs() < 1.5 * radius + 0.02)
-
-
-def _project(env: SageEnv) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Row, column and distance ahead of the objects' centres, and whether they are in the frame and large enough."""
-    position, quat = env.camera_pose()
-    centre = env.loose.data.body_link_pos_w.torch
-    n, b = centre.shape[:2]
-    offset = quat_apply_inverse(quat[:, None].expand(n, b, 4).contiguous(), (centre - position[:, None]).contiguous())
-    camera = env.scene["camera"]
-    matrix = camera.data.intrinsic_matrices.torch
-    height, width = camera.image_shape
-    ahead = offset[..., 0].clamp(min=1e-3)
-    column = matrix[:, 0, 2, None] - matrix[:, 0, 0, None] * offset[..., 1] / ahead
-    row = matrix[:, 1, 2, None] - matrix[:, 1, 1, None] * offset[..., 2] / ahead
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (offset[..., 0] > 0.2)
-    radius = torch.tensor([t.radius for t in env.objects], device=centre.device)
-    return row, column, ahead, inside & (radius / ahead > LARGE)
 
 
 def _lift(env: SageEnv, ids: Tensor, body: Tensor, upward: float) -> None:

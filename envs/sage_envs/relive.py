@@ -11,6 +11,7 @@ from torch import Tensor
 from . import snapshot
 from .physics import FRICTION
 from .senses.camera import VIEWPOINT_WIDTH
+from .sight import Sight, sight
 
 if TYPE_CHECKING:
     from .sage_env import SageEnv
@@ -33,6 +34,7 @@ def relive(
     viewpoint: Tensor | None = None,
     speed: float = 1.0,
     senses: Collection[str] | None = None,
+    start: bool = False,
     before_tick: Callable[[int], None] | None = None,
     after_look: Callable[[int], None] | None = None,
     **scales: Tensor,
@@ -52,12 +54,15 @@ def relive(
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
+        start: Whether to look at the instant itself, too, before anything moves.
         before_tick: Called before each physics step with its number.
         after_look: Called after each look with its number.
         **scales: Factors on other knobs that were in force, such as ``mass_scale`` (n,).
 
     Returns:
-        ``policy`` and ``critic`` observations after each look (n, T / speed, ...).
+        ``policy`` and ``critic`` observations after each look (n, T / speed, ...); ``sight``, where the loose objects
+        are as the camera has them, at the instant and after each look (n, 1 + T / speed, ...), see
+        :class:`~sage_envs.sight.Sight`; with ``start`` also ``start``, the pictures of the instant (n, ...).
 
     Raises:
         ValueError: Too many snapshots, wrong shapes, an unknown speed or knob, or a product out of its range.
@@ -84,7 +89,12 @@ def relive(
     hold = env.cfg.decimation
     plan = torch.zeros(steps, env.num_envs, actions.shape[2], device=env.device)
     plan[:, :n] = actions.to(env.device).transpose(0, 1)
+    begin: dict[str, Tensor] = {}
+    if start:
+        visual, depth = env.look()
+        begin = {"visual": visual[:n], "depth": depth[:n]}
     seen: list[Observations] = []
+    sights = [sight(env)]
     for tick in range(hold * steps):
         if tick % hold == 0:
             env.command(plan[tick // hold])
@@ -93,12 +103,15 @@ def relive(
         env.advance(1)
         if (tick + 1) % look_every == 0:
             seen.append(env.observe(senses))
+            sights.append(sight(env))
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
-    return {
+    lived = {
         group: {k: torch.stack([s[group][k][:n] for s in seen], dim=1) for k in seen[0][group]} for group in seen[0]
     }
+    lived["sight"] = {k: torch.stack([getattr(s, k)[:n] for s in sights], dim=1) for k in Sight._fields}
+    return lived | ({"start": begin} if start else {})
 
 
 def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import isaaclab.sim as sim_utils
@@ -43,6 +44,11 @@ class Thing:
     height: float
     mass: float
     color: Color
+
+    @property
+    def outline(self) -> float:
+        """Radius of the circle around it, seen from above [m]."""
+        return self.radius * (math.sqrt(2.0) if self.kind == "box" else 1.0)
 
 
 OBJECTS: tuple[Thing, ...] = (

@@ -19,6 +19,7 @@ from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
 from .physics import Clock, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
+from .rearrange import Ground, rearrange
 from .relive import relive
 from .room import Thing
 from .sage_env_cfg import SageEnvCfg
@@ -143,6 +144,15 @@ class SageEnv(DirectRLEnv):
         """What blocks sound now."""
         return None
 
+    @abstractmethod
+    def ground(self, rows: Tensor) -> Ground:
+        """Where loose objects can lie in remembered moments (n, S)."""
+
+    @property
+    def num_objects(self) -> int:
+        """How many loose objects a world has."""
+        return len(self.objects)
+
     # -- stepping --------------------------------------------------------------------------
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
@@ -236,6 +246,10 @@ class SageEnv(DirectRLEnv):
     def counterfactuals(self, rows: Tensor, actions: Tensor, variations: Sequence[Variation], **kwargs) -> Observations:
         """What would have been; see :func:`sage_envs.counterfactual.counterfactuals`."""
         return counterfactuals(self, rows, actions, variations, **kwargs)
+
+    def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Snapshots with the loose objects elsewhere; see :func:`sage_envs.rearrange.rearrange`."""
+        return rearrange(self, rows, generator)
 
     def render_states(self, rows: Tensor, viewpoint: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""

@@ -6,12 +6,14 @@
 ``calibration`` The predicted variance of each group against the error made: the Gaussian likelihood, written as
                 its Itakura-Saito divergence, which is 0 at best. The error carries no gradient here, so the space
                 of contexts cannot shrink to please it.
+``foresight``   The group ``predictive`` tells, linearly and without being told the actions, what ``objects``,
+                ``dynamics`` and ``proprioceptive`` will be at the end of the moment.
 ``regularity``  SIGReg: contexts are drawn to an isotropic Gaussian.
-``invariance``  Semantic groups agree between the branches, where they show the same.
-``physics``     The change of log gravity and log friction is read from the difference of the physical groups.
+``invariance``  The semantic groups that say nothing of places agree between the branches, where they show the same.
+``change``      What the variation changed is read from the difference of the branches, see :mod:`.changes`.
 =============== ====================================================================================================
 
-A constant encoder satisfies every term but ``regularity`` and ``physics``; see :meth:`Objective.collapsed`.
+A constant encoder satisfies every term but ``regularity`` and ``change``; see :meth:`Objective.collapsed`.
 """
 
 from __future__ import annotations
@@ -24,13 +26,18 @@ import torch
 from torch import Tensor, nn
 
 from ..context.encoder import ContextEncoder
-from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES, Group, family
+from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from ..errors import SageError
+from . import changes
+from .changes import CHANGES, ChangeHeads
 from .predictor import ContextPredictor, group_mean
 from .sigreg import sigreg
 
-CHANGES: tuple[str, ...] = ("log_gravity", "log_friction")
-"""What a variation changes, in the order of :attr:`Batch.change`."""
+INVARIANT = ("affordances", "relationships", "intentions")
+"""Semantic groups that sleep's variations leave alone. ``objects`` holds places in the camera's frame: a variation that
+turns the camera changes them, and ``change`` asks by how much."""
+FORESEEN = ("objects", "dynamics", "proprioceptive")
+"""Groups that ``predictive`` foretells."""
 
 
 @dataclass(frozen=True)
@@ -38,55 +45,57 @@ class Weights:
     """Weights of the terms, and what else there is to choose.
 
     Attributes:
-        prediction: Weight of that term, like the four that follow.
+        prediction: Weight of that term, like the five that follow.
         calibration: Touches the variances alone.
+        foresight: Weight.
         regularity: The statistic grows with the batch for a collapsed encoder and does not for a Gaussian one.
             On a toy of 128 frames an update 0.1 let deviations shrink by a sixth in 48 updates, 0.3 held them.
         invariance: Weight.
-        physics: Weight.
+        change: Weight of the sum over all kinds of change.
         projections: Random lines a group and update.
         drop: Chance that a sense is taken from a slice in training.
-        change_scale: Size of a usual change, in logarithms: errors of ``physics`` are measured in it. x1.2 is 0.18.
     """
 
     prediction: float = 1.0
     calibration: float = 0.1
+    foresight: float = 0.3
     regularity: float = 0.3
     invariance: float = 1.0
-    physics: float = 1.0
+    change: float = 1.0
     projections: int = 32
     drop: float = 0.1
-    change_scale: float = 0.2
 
 
 @dataclass
 class Batch:
-    """Pairs of slices.
+    """Pairs of slices that begin at one instant.
 
     Attributes:
         remembered: Sense -> ``(B, T, *shape)``, as it was.
         varied: The same moments lived again.
         actions: ``(B, T, A)``, of step t after its observation.
-        change: ``(B, 2)``, what the variation multiplied gravity and friction by, as natural logarithms.
+        history: Sense -> ``(B, P, *shape)``, what both branches sensed before; None starts episodes.
+        forget: ``(B,)`` bool, where the branches begin as if there had been no history; None is nowhere.
+        change: Kind of change -> ``(B, T, k)``, by how much ``varied`` differs from ``remembered``.
+        asked: Kind of change -> ``(B, T, k)`` bool, where that is meant. A kind that is no key is not asked.
         match: ``(B, T)`` int: for each step of ``varied`` the step of ``remembered`` that shows the same instant,
             -1 where none does; None is step for step.
-        asked: ``(B, 2)`` bool: where ``change`` is meant; None is everywhere.
         varied_actions: If others were taken.
         present: Sense -> ``(B, T)`` bool, for both branches.
-        state: State of the encoder before the slice, ``(B, width)``; None starts episodes.
     """
 
     remembered: Mapping[str, Tensor]
     varied: Mapping[str, Tensor]
     actions: Tensor
-    change: Tensor
+    history: Mapping[str, Tensor] | None = None
+    forget: Tensor | None = None
+    change: Mapping[str, Tensor] = field(default_factory=dict)
+    asked: Mapping[str, Tensor] = field(default_factory=dict)
     match: Tensor | None = None
-    asked: Tensor | None = None
     varied_actions: Tensor | None = None
     present: Mapping[str, Tensor] = field(default_factory=dict)
-    state: Tensor | None = None
 
-    def check(self) -> None:
+    def check(self, bodies: int) -> None:
         """Check that the parts belong together; the encoder checks the observations themselves.
 
         Raises:
@@ -100,85 +109,98 @@ class Batch:
         for name, shape in shapes.items():
             if tuple(shape) != want:
                 raise SageError(f"batch.{name}", tuple(shape), f"must be {want} like actions", "slice them alike")
-        if tuple(self.change.shape) != (want[0], len(CHANGES)):
-            shape = tuple(self.change.shape)
-            raise SageError("batch.change", shape, f"must be ({want[0]}, {len(CHANGES)})", f"give {CHANGES}")
-
-
-class ChangeHead(nn.Linear):
-    """Reads a change of physics from the difference of physical groups.
-
-    Linear and without bias, so that swapping the branches negates it, equal branches give exactly no change, and
-    what it learns can be read by a linear probe.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(sum(g.width for g in family("physical")), len(CHANGES), bias=False)
-        nn.init.zeros_(self.weight)
+        if set(self.change) != set(self.asked):
+            odd = sorted(set(self.change) ^ set(self.asked))[0]
+            raise SageError("batch.change", odd, "is in one of change and asked only", "give it in both")
+        for part in ("change", "asked"):
+            if problem := changes.check(getattr(self, part), want, bodies):
+                name, _, mend = problem.partition(": ")
+                raise SageError(f"batch.{part}", name, "does not fit", mend)
 
 
 class Objective(nn.Module):
-    """Encoder, predictor and change head, with the loss that teaches them.
+    """Encoder, predictor and change heads, with the loss that teaches them.
 
     ``torch.optim.AdamW(objective.parameters(), lr=1e-4, fused=True)`` learns everything.
 
     Args:
         encoder: The encoder.
         predictor: The predictor.
+        heads: What reads changes; it knows how many loose objects there are.
         weights: Weights of the terms.
     """
 
-    def __init__(self, encoder: ContextEncoder, predictor: ContextPredictor, weights: Weights | None = None) -> None:
+    def __init__(
+        self,
+        encoder: ContextEncoder,
+        predictor: ContextPredictor,
+        heads: ChangeHeads,
+        weights: Weights | None = None,
+        foresight: nn.Linear | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder, self.predictor, self.physics = encoder, predictor, ChangeHead()
+        self.encoder, self.predictor, self.heads = encoder, predictor, heads
+        self.foresight = foresight or self._foresight()
         self.weights = weights or Weights()
+
+    @staticmethod
+    def _foresight() -> nn.Linear:
+        layer = nn.Linear(GROUPS["predictive"].width, sum(GROUPS[name].width for name in FORESEEN))
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
 
     def parts(self) -> dict[str, nn.Module]:
         """What a checkpoint has to keep, by name."""
-        return {"encoder": self.encoder, "predictor": self.predictor, "physics": self.physics}
+        return {
+            "encoder": self.encoder,
+            "predictor": self.predictor,
+            "heads": self.heads,
+            "foresight": self.foresight,
+        }
 
-    @staticmethod
-    def builders() -> dict[str, Any]:
+    @classmethod
+    def builders(cls) -> dict[str, Any]:
         """How :func:`sage_ext.context.checkpoint.load` builds :meth:`parts`."""
         return {
             "encoder": ContextEncoder.from_config,
             "predictor": ContextPredictor.from_config,
-            "physics": lambda config: ChangeHead(),
+            "heads": lambda config: ChangeHeads(**config),
+            "foresight": lambda config: cls._foresight(),
         }
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The loss and its terms.
 
-        Both branches go through the encoder at once.
+        Both branches go through the encoder at once, after what they share.
 
         Args:
             batch: The pairs; slices longer than the shortest horizon.
             generator: Source of dropped senses and projections.
 
         Returns:
-            Scalars: ``loss``, which carries the gradient, the unweighted terms, and ``skill``, the share of the
-            error of "nothing changes" that the prediction takes away.
+            Scalars: ``loss``, which carries the gradient, the unweighted terms, ``change/KIND`` for each kind of
+            change, and ``skill``, the share of the error of "nothing changes" that the prediction takes away.
 
         Raises:
             SageError: A malformed batch.
         """
-        batch.check()
+        batch.check(self.heads.bodies)
         context, there = self._encode(batch, generator)
         half = len(batch.actions)
         terms = dict(self._predict(batch, context, there))
+        terms["foresight"] = self._foresee(context)
         terms["regularity"] = sigreg(
             context.flatten(0, 1), self.weights.projections, generator, there.flatten(0, 1)
         ).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
-        physical = context[:, -1, _span(family("physical"))]
-        terms["physics"] = self._physics(batch, self.physics(physical[half:] - physical[:half]))
-        return self._sum(terms)
+        return self._sum(terms, self._changes(batch, self.heads(context[half:] - context[:half])))
 
     @torch.no_grad()
     def collapsed(self, batch: Batch) -> dict[str, Tensor]:
         """The least loss any constant encoder reaches on a batch, whatever its predictor, to show beside the loss.
 
-        A constant predicts itself, agrees with itself and shows no change of physics (the head has no bias). Of
+        A constant predicts itself, agrees with itself and shows no change (the heads have no bias). Of
         all constants zero is the nearest to a Gaussian.
 
         Args:
@@ -187,14 +209,13 @@ class Objective(nn.Module):
         Returns:
             The same scalars as :meth:`forward`.
         """
-        batch.check()
+        batch.check(self.heads.bodies)
         there = self._presence(batch).flatten(0, 1)
         constant = torch.zeros(len(there), CONTEXT_WIDTH, device=batch.actions.device)
         zero = constant.new_zeros(())
-        terms = dict.fromkeys(("prediction", "calibration", "invariance", "skill"), zero)
+        terms = dict.fromkeys(("prediction", "calibration", "foresight", "invariance", "skill"), zero)
         terms["regularity"] = sigreg(constant, 1, None, there).mean()
-        terms["physics"] = self._physics(batch, torch.zeros_like(batch.change))
-        return self._sum(terms)
+        return self._sum(terms, self._changes(batch, {name: torch.zeros_like(v) for name, v in batch.change.items()}))
 
     def _presence(self, batch: Batch) -> Tensor:
         """Which groups count, ``(2B, T, 15)``: sensory groups where the sense is present, the others always."""
@@ -204,16 +225,29 @@ class Objective(nn.Module):
     def _encode(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
         flags = self.encoder.presence(batch.remembered, batch.present)
-        flags = torch.cat([flags, flags])
-        if self.training and self.weights.drop > 0:
-            device = flags.device if generator is None else generator.device
-            luck = torch.rand(len(flags), len(SENSES), generator=generator, device=device).to(flags.device)
-            kept = flags & (luck >= self.weights.drop).unsqueeze(1)
-            flags = torch.where(kept.any(-1, keepdim=True), kept, flags)  # nobody is left with nothing
+        kept = self._drop(flags, generator)
+        state = reset = None
+        if batch.history is not None:
+            # The same senses are missing before, so that motion is known where there is any.
+            before = {k: kept[:, :1, SENSES.index(k)].expand(-1, v.shape[1]) for k, v in batch.history.items()}
+            state = self.encoder(batch.history, None, before)[1]
+            state = torch.cat([state, state])
+            if batch.forget is not None:
+                reset = torch.zeros(len(state), kept.shape[1], dtype=torch.bool, device=kept.device)
+                reset[:, 0] = torch.cat([batch.forget, batch.forget])
+        flags = torch.cat([kept, kept])
         present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
-        state = None if batch.state is None else torch.cat([batch.state, batch.state])
-        context, _ = self.encoder(both, state, present)
+        context, _ = self.encoder(both, state, present, reset)
         return context, _with_read_groups(flags)
+
+    def _drop(self, flags: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Take senses from some pairs, from both branches alike, so that what differs is the change."""
+        if not self.training or self.weights.drop <= 0:
+            return flags
+        device = flags.device if generator is None else generator.device
+        luck = torch.rand(len(flags), len(SENSES), generator=generator, device=device).to(flags.device)
+        kept = flags & (luck >= self.weights.drop).unsqueeze(1)
+        return torch.where(kept.any(-1, keepdim=True), kept, flags)  # nobody is left with nothing
 
     def _predict(self, batch: Batch, context: Tensor, there: Tensor) -> dict[str, Tensor]:
         others = batch.actions if batch.varied_actions is None else batch.varied_actions
@@ -236,10 +270,18 @@ class Objective(nn.Module):
         skill = 1 - error.detach() / torch.stack(still).sum().clamp(min=1e-12)
         return {"prediction": error / total, "calibration": torch.stack(strays).sum() / total, "skill": skill}
 
+    def _foresee(self, context: Tensor) -> Tensor:
+        """Error of what ``predictive`` foretold at the beginning of what came at the end, which is not moved by it."""
+        told = self.foresight(context[:, 0, GROUPS["predictive"].slice])
+        came = torch.cat([context[:, -1, GROUPS[name].slice] for name in FORESEEN], -1)
+        return (told - came.detach()).square().mean()
+
     @staticmethod
     def _invariance(batch: Batch, remembered: Tensor, varied: Tensor) -> Tensor:
-        span = _span(family("semantic"))
-        before, after = remembered[..., span], varied[..., span]
+        def same(context: Tensor) -> Tensor:
+            return torch.cat([context[..., GROUPS[name].slice] for name in INVARIANT], -1)
+
+        before, after = same(remembered), same(varied)
         if batch.match is None:
             return (before - after).square().mean()
         index = batch.match.clamp(min=0).unsqueeze(-1).expand_as(after)
@@ -247,22 +289,22 @@ class Objective(nn.Module):
         count = (batch.match >= 0).to(apart.dtype)
         return (apart * count).sum() / count.sum().clamp(min=1)
 
-    def _physics(self, batch: Batch, read: Tensor) -> Tensor:
-        asked = torch.ones_like(batch.change, dtype=torch.bool) if batch.asked is None else batch.asked
-        # Entries that are not asked may hold anything, NaN too.
-        wrong = torch.where(asked, read - torch.where(asked, batch.change, 0.0), 0.0) / self.weights.change_scale
-        return wrong.square().sum() / asked.sum().clamp(min=1)
+    @staticmethod
+    def _changes(batch: Batch, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: changes.unexplained(read[name], change, batch.asked[name], CHANGES[name].small)
+            for name, change in batch.change.items()
+        }
 
-    def _sum(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        names = ("prediction", "calibration", "regularity", "invariance", "physics")
+    def _sum(self, terms: dict[str, Tensor], by_kind: dict[str, Tensor]) -> dict[str, Tensor]:
+        zero = terms["prediction"].new_zeros(())
+        terms["change"] = torch.stack([zero, *by_kind.values()]).sum()
+        names = ("prediction", "calibration", "foresight", "regularity", "invariance", "change")
         loss = torch.stack([getattr(self.weights, name) * terms[name] for name in names]).sum()
-        return {"loss": loss} | {name: value.detach() for name, value in terms.items()}
+        kinds = {f"change/{name}": value.detach() for name, value in by_kind.items()}
+        return {"loss": loss} | {name: value.detach() for name, value in terms.items()} | kinds
 
 
 def _with_read_groups(flags: Tensor) -> Tensor:
     rest = torch.ones(*flags.shape[:-1], len(GROUPS) - len(SENSES), dtype=torch.bool, device=flags.device)
     return torch.cat([flags, rest], -1)
-
-
-def _span(groups: tuple[Group, ...]) -> slice:
-    return slice(groups[0].start, groups[-1].slice.stop)

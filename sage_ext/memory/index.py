@@ -49,7 +49,7 @@ class EpisodeIndex:
 
     def _changed(self) -> None:
         self._table: np.ndarray | None = None
-        self._drawable: dict[tuple[int, bool], tuple[np.ndarray, np.ndarray | None]] = {}
+        self._drawable: dict[tuple[int, bool, int], tuple[np.ndarray, np.ndarray | None]] = {}
 
     def add(self, episodes: Sequence[Episode]) -> None:
         """Take in episodes that became complete."""
@@ -116,6 +116,7 @@ class EpisodeIndex:
         length: int,
         generator: torch.Generator | None,
         marked: Callable[[np.ndarray], np.ndarray] | None = None,
+        mark: int = 0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw beginnings of slices, uniformly over all that fit into their episode.
 
@@ -123,7 +124,8 @@ class EpisodeIndex:
             count: How many, with replacement.
             length: Steps of a slice.
             generator: Source of chance.
-            marked: Given rows, tells which may begin a slice; all may when None.
+            marked: Given rows, tells which are marked; None asks for no mark.
+            mark: Which step of the slice has to be marked.
 
         Returns:
             Places of episodes and steps within them, ``(count,)`` each.
@@ -131,9 +133,9 @@ class EpisodeIndex:
         Raises:
             SageError: There is none to draw.
         """
-        key = (length, marked is not None)
+        key = (length, marked is not None, mark)
         if key not in self._drawable:
-            self._drawable[key] = self._enumerate(length, marked)
+            self._drawable[key] = self._enumerate(length, marked, mark)
         ends, chosen = self._drawable[key]
         total = len(chosen) if chosen is not None else int(ends[-1]) if len(ends) else 0
         if not total:
@@ -144,14 +146,15 @@ class EpisodeIndex:
         return self._locate(ends, flat)
 
     def _enumerate(
-        self, length: int, marked: Callable[[np.ndarray], np.ndarray] | None
+        self, length: int, marked: Callable[[np.ndarray], np.ndarray] | None, mark: int
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Number all beginnings: running count at each episode's end, and the numbers that are marked."""
         ends = np.cumsum(np.maximum(self._columns()[2] - length + 1, 0))
         if marked is None or not len(ends):
             return ends, None
         flat = np.arange(ends[-1])
-        return ends, flat[marked(self.rows(*self._locate(ends, flat)))]
+        which, step = self._locate(ends, flat)
+        return ends, flat[marked(self.rows(which, step + mark))]
 
     @staticmethod
     def _locate(ends: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -181,7 +181,7 @@ class Memory:
         return self._read(*self._index.draw(n, 1, generator), keys)
 
     def sample_slices(
-        self, n: int, length: int, generator: torch.Generator | None = None, at_snapshot: bool = False,
+        self, n: int, length: int, generator: torch.Generator | None = None, snapshot_at: int | None = None,
         keys: Sequence[Key] | None = None,
     ) -> TensorDict:  # fmt: skip
         """Draw contiguous slices, uniformly over all that lie within one episode, as a copy.
@@ -190,7 +190,7 @@ class Memory:
             n: How many.
             length: Steps of each.
             generator: Source of chance; the same seed draws the same slices.
-            at_snapshot: Only slices whose first step ``has_snapshot``.
+            snapshot_at: Only slices whose step of this number, counted from 0, ``has_snapshot``.
             keys: Which leaves or branches to read; all when None.
 
         Returns:
@@ -198,8 +198,10 @@ class Memory:
         """
         if length < 1:
             raise SageError("memory.length", length, "must be at least 1", "ask for slices of one step or more")
-        marked = self._has_snapshot if at_snapshot else None
-        which, step = self._index.draw(n, length, generator, marked)
+        if snapshot_at is not None and not 0 <= snapshot_at < length:
+            raise SageError("memory.snapshot_at", snapshot_at, f"must be 0..{length - 1}", "name a step of the slice")
+        marked = None if snapshot_at is None else self._has_snapshot
+        which, step = self._index.draw(n, length, generator, marked, snapshot_at or 0)
         return self._read(which[:, None], step[:, None] + np.arange(length), keys)
 
     def slices_at(

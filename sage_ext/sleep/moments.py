@@ -4,60 +4,65 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
+from tensordict import TensorDict
 from torch import Tensor
 
 from ..config import SleepConfig
 from ..environment import Environment, Observation
+from ..learning.changes import CHANGES, width
 from ..learning.objective import Batch
 from ..memory import Memory
 from ..mind import with_speed
 from .variations import Draw, draw, schedule
 
+RESEEN = ("spatial", "rearranged")
+"""Families in which already the first look is another."""
+SETTLED = 2
+"""Looks after which a change of velocity or of physics can be sensed."""
+
 
 @dataclass
 class Moments:
-    """M moments of T looks each, remembered and lived again.
+    """M moments of T looks each, remembered and lived again from the same instant, which is the first look.
 
     Attributes:
+        history: Sense -> looks before that instant (M, P, ...).
         remembered: Sense -> (M, T, ...).
         varied: The same moments under a variation.
-        actions: What was done after each remembered look, and the speed 1 (M, T, A + 1).
-        varied_actions: What was done after each varied look, and its speed (M, T, A + 1).
-        change: Natural logarithms of the factors on gravity and friction (M, 2).
-        asked: Where the change can be read: not where time runs at another speed (M, 2) bool.
+        actions: What was done after each remembered look, and the logarithm of the speed 1 (M, T, A + 1).
+        varied_actions: What was done after each varied look, and that of its speed (M, T, A + 1).
+        change: Kind of change -> by how much the varied look differs (M, T, k).
+        asked: Where that can be sensed (M, T, k) bool.
         match: For each varied look the remembered look of the same instant, or -1 (M, T).
+        forget: Whether history is of no use, as time runs at another speed (M,) bool.
     """
 
+    history: Observation
     remembered: Observation
     varied: Observation
     actions: Tensor
     varied_actions: Tensor
-    change: Tensor
-    asked: Tensor
+    change: Observation
+    asked: Observation
     match: Tensor
+    forget: Tensor
 
     def __len__(self) -> int:
         return len(self.actions)
 
     def batch(self, which: Tensor, device: torch.device) -> Batch:
         """Some moments as a training batch."""
-        return Batch(
-            remembered={k: v[which].to(device) for k, v in self.remembered.items()},
-            varied={k: v[which].to(device) for k, v in self.varied.items()},
-            actions=self.actions[which].to(device),
-            varied_actions=self.varied_actions[which].to(device),
-            change=self.change[which].to(device),
-            asked=self.asked[which].to(device),
-            match=self.match[which].to(device),
-        )
+        chosen = {f.name: _pick(getattr(self, f.name), which, device) for f in fields(self)}
+        return Batch(**{**chosen, "history": chosen["history"] or None})
 
 
 def slice_length(config: SleepConfig) -> int:
-    """Steps of memory a moment needs: those before, and those of, its fastest re-living."""
-    return 1 + int(config.steps * max(1.0, *config.variations.temporal.speeds))
+    """Steps of memory a moment needs: those before its instant, and those of its fastest re-living."""
+    return config.history + 1 + int((config.steps - 1) * max(1.0, *config.variations.temporal.speeds))
 
 
 def relive_moments(
@@ -81,46 +86,101 @@ def relive_moments(
         on_moment: Called with the number of moments just re-lived.
 
     Raises:
-        SageError: Memory holds no stretch that is long enough and begins at a snapshot.
+        SageError: Memory holds no stretch that is long enough and has a snapshot at its instant.
     """
-    parts: list[Moments] = []
-    calls = -(-count // env.num_envs)
+    plain = round(config.replay * count)
+    parts: list[Moments] = [_replay(env, memory, config, plain, generator)] if plain else []
     keys = ["observation", "action", "snapshot"]
-    for family in schedule(config.variations, calls, first_call):
+    for family in schedule(config.variations, -(-(count - plain) // env.num_envs), first_call):
         n = min(env.num_envs, count - sum(map(len, parts)))
-        stretch = memory.sample_slices(n, slice_length(config), generator, at_snapshot=True, keys=keys)
-        parts.append(_relive(env, stretch, draw(config.variations, family, n, generator), config.steps))
+        stretch = memory.sample_slices(n, slice_length(config), generator, snapshot_at=config.history, keys=keys)
+        drawn = draw(config.variations, family, n, generator)
+        parts.append(_relive(env, stretch, drawn, config, generator))
         if on_moment is not None:
             on_moment(n)
-    return _concatenate(parts)
+    return Moments(**{f.name: _join([getattr(p, f.name) for p in parts]) for f in fields(Moments)})
 
 
-def _relive(env: Environment, stretch, drawn: Draw, looks: int) -> Moments:
-    n, steps = len(stretch), math.ceil(looks * drawn.speed)
+def _replay(env: Environment, memory: Memory, config: SleepConfig, n: int, generator: torch.Generator) -> Moments:
+    """Moments of plain memory: two stretches that have nothing to do with each other take the branches' places."""
+    keys, past, looks = ["observation", "action"], config.history, config.steps
+    pair = [memory.sample_slices(n, past + looks, generator, keys=keys) for _ in range(2)]
+    senses = [{k: s["observation", k] for k in s["observation"].keys()} for s in pair]  # noqa: SIM118
+    nothing = {kind: torch.zeros(n, looks, width(kind, env.num_objects)) for kind in CHANGES}
+    nothing = {kind: value for kind, value in nothing.items() if value.shape[-1]}
+    return Moments(
+        history={k: v[:, :past] for k, v in senses[0].items()},
+        remembered={k: v[:, past:] for k, v in senses[0].items()},
+        varied={k: v[:, past:] for k, v in senses[1].items()},
+        actions=with_speed(pair[0]["action"][:, past:], 1.0),
+        varied_actions=with_speed(pair[1]["action"][:, past:], 1.0),
+        change=nothing,
+        asked={kind: torch.zeros_like(value, dtype=torch.bool) for kind, value in nothing.items()},
+        match=torch.full((n, looks), -1),
+        # The history is that of one branch alone.
+        forget=torch.ones(n, dtype=torch.bool),
+    )
+
+
+def _relive(
+    env: Environment, stretch: TensorDict, drawn: Draw, config: SleepConfig, generator: torch.Generator
+) -> Moments:
+    n, looks, past, family = len(stretch), config.steps, config.history, drawn.family
+    senses = {k: stretch["observation", k] for k in stretch["observation"].keys()}  # noqa: SIM118
+    now = {k: v[:, past] for k, v in senses.items()}
+    rows, acted = stretch["snapshot"][:, past], stretch["action"][:, past:]
+    # Other actions are those of another moment: as likely as its own, and nobody had to invent them.
+    others = acted.roll(1, 0) if family == "causal" else acted
     lived = env.relive(
-        stretch["snapshot"][:, 0],
-        stretch["action"][:, :steps],
+        env.rearrange(rows, generator) if family == "rearranged" else rows,
+        others[:, : _steps(looks, drawn.speed)],
         gravity_scale=drawn.gravity,
         friction_scale=drawn.friction,
+        mass_scale=drawn.mass,
         viewpoint=drawn.viewpoint,
         speed=drawn.speed,
-    )["policy"]
-    # Look k (from 0) comes after (k + 1) * speed steps; memory has a look after every step.
-    instant = (torch.arange(looks) + 1) * drawn.speed
-    whole = instant == instant.round()
-    match = torch.where(whole & (instant <= looks), instant.long() - 1, -1)
-    acted = stretch["action"]
-    following = torch.stack([_between(acted, float(t), drawn.speed) for t in instant], dim=1)
-    physical = drawn.family != "temporal"
-    return Moments(
-        remembered={k: stretch["observation", k][:, 1 : looks + 1] for k in lived},
-        varied={k: v[:, :looks].cpu() for k, v in lived.items()},
-        actions=with_speed(acted[:, 1 : looks + 1], 1.0),
-        varied_actions=with_speed(following, drawn.speed),
-        change=torch.stack([drawn.gravity.log(), drawn.friction.log()], dim=1),
-        asked=torch.full((n, 2), physical),
-        match=match.expand(n, looks),
+        start=family in RESEEN,
     )
+    varied = _from_the_instant(now, lived, looks)
+    if family == "rearranged":
+        # A second arrangement takes the place of what is remembered, of which little is in view.
+        plain = env.relive(env.rearrange(rows, generator), acted[:, : looks - 1], start=True)
+        remembered = _from_the_instant(now, plain, looks)
+    else:
+        plain = env.relive(rows, acted[:, : looks - 1], senses=())
+        remembered = {k: v[:, past : past + looks] for k, v in senses.items()}
+    # Look k comes k * speed steps after the instant.
+    instant = torch.arange(looks) * drawn.speed
+    told = (instant == instant.round()) & (instant <= looks - 1)
+    if family in ("causal", "rearranged"):
+        told &= instant == (0 if family == "causal" else -1)
+    depths = remembered["depth"], varied["depth"]
+    change, asked = _changes(drawn, plain["sight"], lived["sight"], depths)
+    return Moments(
+        history={k: v[:, :past] for k, v in senses.items()},
+        remembered=remembered,
+        varied=varied,
+        actions=with_speed(acted[:, :looks], 1.0),
+        varied_actions=with_speed(
+            torch.stack([_between(others, float(t), drawn.speed) for t in instant], dim=1), drawn.speed
+        ),
+        change=change,
+        asked=asked,
+        match=torch.where(told, instant.long(), -1).expand(n, looks),
+        forget=torch.full((n,), drawn.speed != 1.0),
+    )
+
+
+def _steps(looks: int, speed: float) -> int:
+    """Steps of memory between the first and the last look."""
+    return math.ceil((looks - 1) * speed)
+
+
+def _from_the_instant(now: Observation, lived: dict[str, Observation], looks: int) -> Observation:
+    """Looks from the instant on: what is remembered of it, seen anew where it was, then what was lived."""
+    first = now | {k: v.cpu() for k, v in lived.get("start", {}).items()}
+    after = lived["policy"]
+    return {k: torch.cat([first[k].unsqueeze(1), after[k].cpu()[:, : looks - 1]], 1) for k in after}
 
 
 def _between(actions: Tensor, instant: float, speed: float) -> Tensor:
@@ -130,17 +190,51 @@ def _between(actions: Tensor, instant: float, speed: float) -> Tensor:
     return actions[:, min(first, actions.shape[1] - 1) : last].mean(dim=1)
 
 
-def _concatenate(parts: list[Moments]) -> Moments:
-    def join(name: str) -> Tensor:
-        return torch.cat([getattr(p, name) for p in parts])
+def _changes(
+    drawn: Draw, before: Observation, after: Observation, depths: tuple[Tensor, Tensor]
+) -> tuple[Observation, Observation]:
+    """By how much the varied branch differs, and where that can be sensed."""
+    n, looks = depths[0].shape[:2]
+    settled = (torch.arange(looks) >= min(SETTLED, looks - 1)).view(1, -1, 1)
+    usual = drawn.speed == 1.0
+    change, asked = {}, {}
+    for name, factor in (("gravity", drawn.gravity), ("friction", drawn.friction), ("mass", drawn.mass)):
+        change[f"log_{name}"] = factor.log().view(n, 1, 1).expand(n, looks, 1)
+        asked[f"log_{name}"] = (settled & usual).expand(n, looks, 1)
+    change["log_speed"] = torch.full((n, looks, 1), math.log(drawn.speed))
+    asked["log_speed"] = settled.expand(n, looks, 1)
+    bodies = before["position"].shape[2]
+    # At another speed the looks of the two branches show other instants.
+    seen = in_view(before, depths[0]) & in_view(after, depths[1]) & usual
+    each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
+    change["object_position"] = (after["position"] - before["position"]).cpu().flatten(2)
+    change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)
+    asked["object_position"], asked["object_velocity"] = each, each & settled
+    return change, asked
 
-    senses = parts[0].remembered
-    return Moments(
-        remembered={k: torch.cat([p.remembered[k] for p in parts]) for k in senses},
-        varied={k: torch.cat([p.varied[k] for p in parts]) for k in senses},
-        actions=join("actions"),
-        varied_actions=join("varied_actions"),
-        change=join("change"),
-        asked=join("asked"),
-        match=join("match"),
-    )
+
+def in_view(sight: Observation, depth: Tensor) -> Tensor:
+    """Which loose objects are in the picture and not hidden (n, T, B) bool.
+
+    Args:
+        sight: Where the objects are, see :class:`sage_ext.environment.Environment`.
+        depth: The picture (n, T, H, W, 1) [m].
+    """
+    n, looks, height, width = depth.shape[:4]
+    row, column = sight["pixel"].cpu().long().unbind(-1)
+    flat = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    there = depth.reshape(n, looks, -1).gather(2, flat)
+    near = (there - sight["position"][..., 0].cpu()).abs() < 1.5 * sight["radius"].cpu() + 0.02
+    return sight["in_frame"].cpu() & near
+
+
+def _pick(value: Any, which: Tensor, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {k: v[which].to(device) for k, v in value.items()}
+    return value[which].to(device)
+
+
+def _join(parts: list[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+    return torch.cat(parts)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
+from ..config import SleepConfig
 from ..mind import Mind
 from .moments import Moments
 
@@ -16,18 +18,18 @@ CALIBRATION_FRAMES = 512
 def consolidate(
     mind: Mind,
     moments: Moments,
-    batch: int,
+    config: SleepConfig,
     generator: torch.Generator,
     on_update: Callable[[int, dict[str, float]], None] | None = None,
 ) -> dict[str, float]:
-    """Learn from each moment once.
+    """Learn from each moment ``config.passes`` times.
 
     Args:
         mind: Learns in place.
         moments: Remembered and lived again.
-        batch: Moments an update.
+        config: How many at once, how many batches an update, how often each.
         generator: Order of the moments, dropped senses and projections.
-        on_update: Called with the moments of each update and its losses.
+        on_update: Called with the moments that each update finished with, and its losses.
 
     Returns:
         Mean of each loss over the updates, and ``collapsed``: the least loss a constant encoder
@@ -35,28 +37,43 @@ def consolidate(
     """
     objective = mind.objective
     if not mind.learned["calibrated"]:
-        few = max(1, min(len(moments), CALIBRATION_FRAMES // moments.actions.shape[1]))
-        objective.encoder.calibrate({k: v[:few].to(mind.device) for k, v in moments.remembered.items()})
+        few = max(2, min(len(moments), CALIBRATION_FRAMES // moments.actions.shape[1]))
+        objective.encoder.calibrate({k: v[:few].to(mind.device) for k, v in moments.varied.items()})
         mind.learned["calibrated"] = True
     objective.train()
     total: dict[str, float] = {}
-    order = torch.randperm(len(moments), generator=generator)
-    pieces = [order[i : i + batch] for i in range(0, len(order), batch)]
-    if len(pieces) > 1 and len(pieces[-1]) < batch // 2:
-        # A handful of moments is too few for a statistic of their distribution.
-        pieces[-2:] = [torch.cat(pieces[-2:])]
-    for which in pieces:
-        part = moments.batch(which, mind.device)
-        losses = objective(part, generator)
+    updates = list(_updates(len(moments), config, generator))
+    for pieces in updates:
         mind.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        scalars: dict[str, float] = {}
+        count = sum(map(len, pieces))
+        for which in pieces:
+            part = moments.batch(which, mind.device)
+            share = len(which) / count
+            with mind.precision():
+                losses = objective(part, generator)
+            (losses["loss"] * share).backward()
+            losses |= {"collapsed": objective.collapsed(part)["loss"]}
+            for key, value in losses.items():
+                scalars[key] = scalars.get(key, 0.0) + share * float(value.detach())
         mind.optimizer.step()
-        scalars = {k: float(v.detach()) for k, v in losses.items()}
-        scalars["collapsed"] = float(objective.collapsed(part)["loss"])
+        mind.average.update_parameters(objective)
         for key, value in scalars.items():
-            total[key] = total.get(key, 0.0) + value / len(pieces)
+            total[key] = total.get(key, 0.0) + value / len(updates)
         mind.learned["updates"] += 1
-        mind.learned["consolidations"] += len(which)
         if on_update is not None:
-            on_update(len(which), scalars)
+            on_update(count, scalars)
+    mind.learned["consolidations"] += len(moments)
     return total
+
+
+def _updates(count: int, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:
+    """Batches of each update."""
+    for _ in range(config.passes):
+        order = torch.randperm(count, generator=generator)
+        pieces = list(order.split(config.batch))
+        if len(pieces) > 1 and len(pieces[-1]) < config.batch // 2:
+            # A handful of moments is too few for a statistic of their distribution.
+            pieces[-2:] = [torch.cat(pieces[-2:])]
+        for first in range(0, len(pieces), config.accumulate):
+            yield pieces[first : first + config.accumulate]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from ..config import VariationsConfig
 
-FAMILIES = ("physical", "spatial", "temporal")
+FAMILIES = tuple(f.name for f in fields(VariationsConfig))
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Draw:
         family: One of :data:`FAMILIES`, the same for all moments of the call.
         gravity: Factor on gravity (n,).
         friction: Factor on friction (n,).
+        mass: Factor on the masses of loose objects (n,).
         viewpoint: Yaw, pitch [rad], forward, left, up [m] of the camera (n, 5).
         speed: Of watching; 2 looks half as often.
     """
@@ -28,6 +29,7 @@ class Draw:
     family: str
     gravity: Tensor
     friction: Tensor
+    mass: Tensor
     viewpoint: Tensor
     speed: float
 
@@ -42,23 +44,26 @@ def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generat
         generator: Source of chance, on the CPU.
     """
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(*shape, generator=generator)
+    def factors(low: float, high: float) -> Tensor:
+        """Uniform in the logarithm: x0.5 is as likely as x2."""
+        return (math.log(low) + math.log(high / low) * torch.rand(n, generator=generator)).exp()
 
-    gravity, friction, viewpoint, speed = torch.ones(n), torch.ones(n), torch.zeros(n, 5), 1.0
+    gravity, friction, mass = torch.ones(n), torch.ones(n), torch.ones(n)
+    viewpoint, speed = torch.zeros(n, 5), 1.0
     if family == "physical":
-        gravity = uniform(*config.physical.gravity_scale, n)
-        friction = uniform(*config.physical.friction_scale, n)
+        gravity = factors(*config.physical.gravity_scale)
+        friction = factors(*config.physical.friction_scale)
+        mass = factors(*config.physical.mass_scale)
     elif family == "spatial":
-        yaw = math.radians(config.spatial.yaw_deg)
-        viewpoint[:, 0] = uniform(-yaw, yaw, n)
-        viewpoint[:, 2:] = uniform(-config.spatial.shift_m, config.spatial.shift_m, n, 3)
+        yaw, shift = math.radians(config.spatial.yaw_deg), config.spatial.shift_m
+        viewpoint[:, 0] = yaw * (2 * torch.rand(n, generator=generator) - 1)
+        viewpoint[:, 2:] = shift * (2 * torch.rand(n, 3, generator=generator) - 1)
     elif family == "temporal":
         speeds = config.temporal.speeds
         speed = speeds[int(torch.randint(len(speeds), (), generator=generator))]
-    else:
+    elif family not in FAMILIES:
         raise ValueError(f"family={family}: use one of {', '.join(FAMILIES)}")
-    return Draw(family, gravity, friction, viewpoint, speed)
+    return Draw(family, gravity, friction, mass, viewpoint, speed)
 
 
 def schedule(config: VariationsConfig, calls: int, start: int) -> list[str]:
@@ -69,7 +74,7 @@ def schedule(config: VariationsConfig, calls: int, start: int) -> list[str]:
         calls: How many calls.
         start: Number of the first of them, counted over the whole sleep.
     """
-    shares = [config.physical.share, config.spatial.share, config.temporal.share]
+    shares = [getattr(config, family).share for family in FAMILIES]
     chosen: list[str] = []
     counts = [0] * len(shares)
     for number in range(start + calls):

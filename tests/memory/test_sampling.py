@@ -29,7 +29,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     [
         lambda m, g: m.sample(20, g),
         lambda m, g: m.sample_slices(20, 5, g),
-        lambda m, g: m.sample_slices(20, 5, g, at_snapshot=True),
+        lambda m, g: m.sample_slices(20, 5, g, snapshot_at=0),
     ],
 )
 def test_one_seed_draws_the_same(memory, draw):
@@ -58,7 +58,7 @@ def test_every_step_and_every_slice_is_drawn_equally_often(memory):
 
 def test_slices_begin_at_snapshots(memory):
     starts = {(e.id, t) for e in memory.episodes for t in range(e.length - 3) if (e.id + t) % 3 == 0}
-    got = memory.sample_slices(5000, 4, seeded(), at_snapshot=True)
+    got = memory.sample_slices(5000, 4, seeded(), snapshot_at=0)
     assert set(zip(got["episode"][:, 0].tolist(), got["step"][:, 0].tolist(), strict=True)) == starts
     check_steps(got)
 
@@ -115,4 +115,4 @@ def test_without_snapshots_there_is_no_drawing_at_them(tmp_path):
         memory.append(step.clone().set("truncated", torch.tensor(True)).unsqueeze(0))
         assert memory.sample(2).batch_size == (2,)
         with pytest.raises(SageError, match="has_snapshot"):
-            memory.sample_slices(1, 1, at_snapshot=True)
+            memory.sample_slices(1, 1, snapshot_at=0)

@@ -7,7 +7,7 @@ lived, except for a camera that is turned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ TAXELS = torch.stack([ANGLE.cos(), ANGLE.sin()], 1)
 PITCH = (1 - (torch.arange(64) - torch.tensor([[10.0], [30.0], [50.0]])).abs() / 6).clamp(min=0)
 """How loud each disc is in each band (3, 64)."""
 PARTS = {"pos": 6, "vel": 6, "gone": 3, "seen": 2, "colour": 9, "gravity": 3, "friction": 1, "action": 2}
+PARTS |= {"mass": 1}
 """What a snapshot holds."""
 
 
@@ -71,6 +72,7 @@ class BallWorld:
     """
 
     device = "cpu"
+    num_objects = DISCS - 1
 
     def __init__(
         self, num_envs: int = 2, steps: int = 30, resolution: int = 64, goal: float = 2.0, lost: float = -2.0
@@ -135,8 +137,11 @@ class BallWorld:
         *,
         gravity_scale: Tensor | None = None,
         friction_scale: Tensor | None = None,
+        mass_scale: Tensor | None = None,
         viewpoint: Tensor | None = None,
         speed: float = 1.0,
+        senses: Collection[str] | None = None,
+        start: bool = False,
         before_tick: Callable[[int], None] | None = None,
     ) -> dict[str, dict[str, Tensor]]:
         n, look = len(rows), int(HOLD * speed)
@@ -145,10 +150,13 @@ class BallWorld:
             self.state["gravity"][:n] *= gravity_scale[:, None]
         if friction_scale is not None:
             self.state["friction"][:n] *= friction_scale[:, None]
+        if mass_scale is not None:
+            self.state["mass"][:n] *= mass_scale[:, None]
         self.viewpoint.zero_()
         if viewpoint is not None:
             self.viewpoint[:n] = viewpoint
-        seen = []
+        seen, sights = [], [self._sight()]
+        begin = dict(zip(("visual", "depth"), (part[:n] for part in self._render()), strict=True))
         for tick in range(HOLD * actions.shape[1]):
             if tick % HOLD == 0:
                 self.state["action"][:n] = actions[:, tick // HOLD].clamp(-1, 1)
@@ -157,8 +165,39 @@ class BallWorld:
             self._tick()
             if (tick + 1) % look == 0:
                 seen.append(self._observe())
+                sights.append(self._sight())
         self.viewpoint.zero_()
-        return {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in seen[0].items()}
+        lived = {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in seen[0].items()}
+        if senses is not None:
+            lived["policy"] = {k: v for k, v in lived["policy"].items() if k in senses}
+        lived["sight"] = {k: torch.stack([s[k][:n] for s in sights], 1) for k in sights[0]}
+        return lived | ({"start": begin} if start else {})
+
+    def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        n, first = len(rows), {k: sum(list(PARTS.values())[: list(PARTS).index(k)]) for k in PARTS}
+        rows, luck = rows.clone(), torch.rand(n, 2, 4, generator=generator)
+        for ball in (0, 1):
+            rows[:, first["pos"] + 2 + 2 * ball] = 0.9 * (ball + luck[:, ball, 0]) - 0.75
+            rows[:, first["pos"] + 3 + 2 * ball] = 0.3 + 1.4 * luck[:, ball, 1]
+            rows[:, first["vel"] + 2 + 2 * ball : first["vel"] + 4 + 2 * ball] = 4 * luck[:, ball, 2:] - 2
+        return rows
+
+    def _sight(self) -> dict[str, Tensor]:
+        """The balls as the camera has them: the inverse of what :meth:`_render` does with the viewpoint."""
+        pos, vel = (self.state[k].view(-1, DISCS, 2)[:, 1:] for k in ("pos", "vel"))
+        yaw, pitch, ahead, left, up = self.viewpoint[..., None].unbind(1)
+        dx, dz = pos[..., 0] + left, pos[..., 1] - up - pitch - 1
+        across = (yaw.cos() * dx + yaw.sin() * dz) / (1 - ahead)
+        along = (yaw.cos() * dz - yaw.sin() * dx) / (1 - ahead)
+        pixel = (torch.stack([-along, across], -1) + 1.15) / 2.3 * (self.resolution - 1)
+        inside = ((pixel >= 0) & (pixel < self.resolution)).all(-1) & (self.state["gone"][:, 1:] == 0)
+        return {
+            "position": torch.stack([(1.5 - ahead).expand_as(across), -across, along], -1),
+            "velocity": torch.stack([torch.zeros_like(across), -vel[..., 0], vel[..., 1]], -1),
+            "pixel": pixel,
+            "radius": RADIUS[1:].expand_as(across),
+            "in_frame": inside,
+        }
 
     def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
         self._restore(rows)
@@ -207,6 +246,7 @@ class BallWorld:
         fresh["colour"] = torch.cat([torch.tensor([[60.0, 90.0, 200.0]]).expand(n, 3), 255 * luck[:, 8:14]], 1)
         fresh["gravity"][:, 2] = -G
         fresh["friction"] += 1.0
+        fresh["mass"] += 1.0
         for name, value in fresh.items():
             s[name] = torch.where(which[:, None], value, s[name])
         self.clock[which] = 0
@@ -220,22 +260,23 @@ class BallWorld:
         vel[:, ROBOT] += s["action"] * THRUST * DT
         vel += s["gravity"][:, None, ::2] * DT
         pos = pos + vel * DT
+        mass = MASS * torch.cat([torch.ones_like(s["mass"]), s["mass"].expand(-1, DISCS - 1)], 1)
         apart = pos[:, SECOND] - pos[:, FIRST]
         distance = (apart[..., 0] ** 2 + apart[..., 1] ** 2).clamp(min=1e-12).sqrt()
         normal, reach = apart / distance[..., None], RADIUS[FIRST] + RADIUS[SECOND]
         meet = (distance < reach) & (here[:, FIRST] * here[:, SECOND] > 0)
         closing = ((vel[:, FIRST] - vel[:, SECOND]) * normal).unbind(-1)
         closing = (closing[0] + closing[1]).clamp(min=0)
-        size = torch.where(meet, 1.8 * closing / (1 / MASS[FIRST] + 1 / MASS[SECOND]), 0.0)
+        size = torch.where(meet, 1.8 * closing / (1 / mass[:, FIRST] + 1 / mass[:, SECOND]), 0.0)
         shift = torch.where(meet, 0.5 * (reach - distance), 0.0)[..., None] * normal
         kick = size[..., None] * normal
-        vel = vel + _spread(kick) / MASS[:, None]
+        vel = vel + _spread(kick) / mass[..., None]
         pos = pos + _spread(shift)
         low, high = pos < LOW, pos > HIGH
         back = -BOUNCE[:, None] * vel
         back = torch.where(back.abs() < REST, 0.0, back)
         after = torch.where((low & (vel < 0)) | (high & (vel > 0)), back, vel)
-        wall = (after - vel) * MASS[:, None]
+        wall = (after - vel) * mass[..., None]
         pos = torch.minimum(torch.maximum(pos, LOW), HIGH)
         brake = MU * s["friction"] * s["gravity"][:, 2:].abs() * DT * low[..., 1]
         slide = after[..., 0]

@@ -9,6 +9,7 @@ import torch
 from isaaclab.utils.math import quat_from_euler_xyz
 from torch import Tensor
 
+from sage_envs.rearrange import Ground
 from sage_envs.sage_env import SageEnv
 from sage_envs.senses.camera import camera_pose
 from sage_envs.senses.pads import Pad, PadTouch
@@ -153,6 +154,11 @@ class ManipulationEnv(SageEnv):
             "gravity": self.physics.gravity,
             "friction_scale": self.physics.friction_scale.unsqueeze(1),
         }
+
+    def ground(self, rows: Tensor) -> Ground:
+        """The part of the table where objects are put."""
+        nothing = torch.zeros(len(rows), 0, 2, device=self.device)
+        return Ground(*self.cfg.area, nothing, nothing[..., 0])
 
     def task_state(self) -> dict[str, Tensor]:
         """Goal, joint targets and progress."""

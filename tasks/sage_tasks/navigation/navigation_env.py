@@ -11,9 +11,11 @@ from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF, Thing
+from sage_envs.rearrange import Ground
 from sage_envs.sage_env import SageEnv
 from sage_envs.senses.hearing import Barriers, upright
 from sage_envs.senses.touch import CylinderSkin, SkinTouch
+from sage_envs.snapshot import layout
 
 from .navigation_env_cfg import NavigationEnvCfg
 from .placement import round_radius, scatter
@@ -128,6 +130,17 @@ class NavigationEnv(SageEnv):
             "gravity": self.physics.gravity,
             "friction_scale": self.physics.friction_scale.unsqueeze(1),
         }
+
+    def ground(self, rows: Tensor) -> Ground:
+        """The floor but for the rover and what stands on it."""
+        where = layout(self)
+        rover = rows[:, None, where["robot.pose"].start : where["robot.pose"].start + 2]
+        standing = rows[:, where["task.obstacles"]].view(len(rows), -1, 7)
+        # What is buried leaves the floor free.
+        radii = torch.tensor([thing.outline for thing in self.obstacles], device=self.device) * (standing[..., 2] > 0)
+        own = torch.full_like(radii[:, :1], ROVER_RADIUS + self.cfg.clearance)
+        half = (-self.room_half, self.room_half)
+        return Ground(half, half, torch.cat([standing[..., :2], rover], 1), torch.cat([radii, own], 1))
 
     def task_state(self) -> dict[str, Tensor]:
         """Goal, obstacles and progress."""

@@ -1,0 +1,87 @@
+"""What of the loose objects is in the picture, and where: geometry of the scene as the camera has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from isaaclab.utils.math import quat_apply_inverse
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .sage_env import SageEnv
+
+LARGE = 0.06
+"""Radius over distance from which an object counts as seen: about 2 pixels of 64."""
+NEAREST = 0.2
+"""Nearer than this to the camera nothing counts as seen [m]."""
+
+
+class Sight(NamedTuple):
+    """The loose objects as the camera has them.
+
+    Attributes:
+        position: In the camera's frame (N, B, 3): ahead, left, up [m].
+        velocity: Through the world, in the camera's frame (N, B, 3) [m/s].
+        pixel: Row and column of the centre (N, B, 2).
+        radius: Of the objects (N, B) [m].
+        in_frame: Whether the centre is in the picture and the object large enough (N, B) bool; it may be hidden.
+    """
+
+    position: Tensor
+    velocity: Tensor
+    pixel: Tensor
+    radius: Tensor
+    in_frame: Tensor
+
+
+def sight(env: SageEnv) -> Sight:
+    """The loose objects as the cameras have them now, without looking."""
+    centre = env.loose.data.body_link_pos_w.torch
+    offset, turn = _in_camera(env, centre)
+    velocity = quat_apply_inverse(turn, env.loose.data.body_com_vel_w.torch[..., :3].contiguous())
+    pixel, inside = _project(env, offset)
+    radius = radii(env).expand(centre.shape[:2])
+    return Sight(offset, velocity, pixel, radius, inside & (radius / offset[..., 0].clamp(min=1e-3) > LARGE))
+
+
+def in_picture(env: SageEnv, points: Tensor) -> Tensor:
+    """Whether points (n, C, 3) [m], in the frames of the first n worlds, are before their cameras (n, C) bool."""
+    n = len(points)
+    offset, _ = _in_camera(env, points + env.scene.env_origins[:n].unsqueeze(1))
+    return _project(env, offset)[1]
+
+
+def _in_camera(env: SageEnv, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (n, C, 3) of the scene in the frames of the first n cameras, and how these are turned (n, C, 4)."""
+    n, count = points.shape[:2]
+    origin, quat = (part[:n] for part in env.camera_pose())
+    turn = quat[:, None].expand(n, count, 4).contiguous()
+    return quat_apply_inverse(turn, (points - origin[:, None]).contiguous()), turn
+
+
+def _project(env: SageEnv, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column (n, C, 2) of points in the cameras' frames (n, C, 3), and whether they are in the picture."""
+    camera = env.scene["camera"]
+    matrix = camera.data.intrinsic_matrices.torch[: len(offset)]
+    height, width = camera.image_shape
+    ahead = offset[..., 0].clamp(min=1e-3)
+    column = matrix[:, 0, 2, None] - matrix[:, 0, 0, None] * offset[..., 1] / ahead
+    row = matrix[:, 1, 2, None] - matrix[:, 1, 1, None] * offset[..., 2] / ahead
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (offset[..., 0] > NEAREST)
+    return torch.stack([row, column], -1), inside
+
+
+def objects_in_view(env: SageEnv) -> Tensor:
+    """Whether the centre of each loose object is in the last picture, not hidden and not tiny (N, B) bool."""
+    seen, depth = sight(env), env.scene["camera"].data.output["depth"].torch[..., 0]
+    height, width = depth.shape[1:]
+    world = torch.arange(len(depth), device=depth.device).unsqueeze(1)
+    row, column = seen.pixel.long().unbind(-1)
+    there = depth[world, row.clamp(0, height - 1), column.clamp(0, width - 1)]
+    return seen.in_frame & ((there - seen.position[..., 0]).abs() < 1.5 * seen.radius + 0.02)
+
+
+def radii(env: SageEnv) -> Tensor:
+    """Radii of the loose objects (B,) [m]."""
+    return torch.tensor([thing.radius for thing in env.objects], device=env.device)

@@ -1,0 +1,105 @@
+"""What sleep changed, read back from the two contexts of a moment.
+
+When a moment is lived again, the simulator knows what became other: the gravity that was put in force, an object that
+now lies elsewhere. Each such change is read linearly, without bias, from the difference of one group between the
+branches. Swapping the branches negates it, equal branches give exactly none, and since a difference of linear readings
+is the reading of the difference, the group comes to hold the quantity itself so that a linear probe finds it.
+Equivariance to known transformations teaches position like this in SIE (Garrido et al., arXiv 2302.10283) and pose in
+transforming auto-encoders (Hinton et al., ICANN 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..context.layout import GROUPS
+
+
+class Change(NamedTuple):
+    """One kind of change.
+
+    Attributes:
+        group: The group from whose difference it is read.
+        width: Numbers, of each loose object where ``each`` is set.
+        each: Whether every loose object has its own.
+        small: A change of this size is a small one; in its unit.
+    """
+
+    group: str
+    width: int
+    each: bool
+    small: float
+
+
+CHANGES: dict[str, Change] = {
+    "log_gravity": Change("dynamics", 1, False, 0.05),
+    "log_friction": Change("materials", 1, False, 0.05),
+    "log_mass": Change("materials", 1, False, 0.05),
+    "log_speed": Change("immediate", 1, False, 0.1),
+    "object_position": Change("objects", 3, True, 0.05),  # in the camera's frame [m]
+    "object_velocity": Change("dynamics", 3, True, 0.05),  # in the camera's frame [m/s]
+}
+"""Name -> where it is read."""
+
+
+def width(name: str, bodies: int) -> int:
+    """How many numbers a change has in a scene of so many loose objects."""
+    return CHANGES[name].width * (bodies if CHANGES[name].each else 1)
+
+
+class ChangeHeads(nn.Module):
+    """Reads every kind of change.
+
+    Args:
+        bodies: Loose objects of the scene.
+    """
+
+    def __init__(self, bodies: int) -> None:
+        super().__init__()
+        self.bodies = bodies
+        self.read = nn.ModuleDict(
+            {
+                name: nn.Linear(GROUPS[change.group].width, width(name, bodies), bias=False)
+                for name, change in CHANGES.items()
+                if width(name, bodies)
+            }
+        )
+        for layer in self.read.values():
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+
+    def config(self) -> dict[str, int]:
+        """What building it again needs."""
+        return {"bodies": self.bodies}
+
+    def forward(self, difference: Tensor) -> dict[str, Tensor]:
+        """Differences of contexts ``(..., 4096)`` -> name -> change ``(..., k)``."""
+        return {name: layer(difference[..., GROUPS[CHANGES[name].group].slice]) for name, layer in self.read.items()}
+
+
+def unexplained(read: Tensor, change: Tensor, asked: Tensor, small: float) -> Tensor:
+    """Share of a change that was not read: 1 for a reading of nothing, 0 for a perfect one.
+
+    Args:
+        read: What was read, any shape.
+        change: What it is; may hold anything, NaN too, where it is not asked.
+        asked: Where it is meant, bool.
+        small: Changes below this weigh less than their share; keeps a batch without changes from dividing by zero.
+    """
+    truth = torch.where(asked, change, 0.0)
+    wrong = torch.where(asked, read - truth, 0.0).square().sum()
+    return wrong / (truth.square().sum() + small**2 * asked.sum().clamp(min=1))
+
+
+def check(change: Mapping[str, Tensor], shape: tuple[int, ...], bodies: int) -> str:
+    """What is wrong with changes given for ``shape`` = (B, T); empty where nothing is."""
+    for name, value in change.items():
+        if name not in CHANGES:
+            return f"{name}: use some of {', '.join(CHANGES)}"
+        want = (*shape, width(name, bodies))
+        if tuple(value.shape) != want:
+            return f"{name}: must be {want}, is {tuple(value.shape)}"
+    return ""
