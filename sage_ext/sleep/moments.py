@@ -155,7 +155,9 @@ def _relive(
     if family in ("causal", "rearranged"):
         told &= instant == (0 if family == "causal" else -1)
     depths = remembered["depth"], varied["depth"]
-    change, asked = _changes(drawn, plain["sight"], lived["sight"], depths)
+    # At half speed there may be a look more than is wanted.
+    sights = plain["sight"], {k: v[:, :looks] for k, v in lived["sight"].items()}
+    change, asked = _changes(drawn, *sights, depths)
     return Moments(
         history={k: v[:, :past] for k, v in senses.items()},
         remembered=remembered,
