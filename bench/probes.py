@@ -137,28 +137,42 @@ def contexts(mind: Mind, lived: Lived) -> Tensor:
     return torch.cat(parts).unflatten(0, (len(lived), blocks))
 
 
-def probe(mind: Mind, task: str, fit: Lived, judge: Lived, groups: bool = True) -> dict[str, dict[str, float]]:
+def probe(mind: Mind, task: str, fit: Lived, judge: Lived) -> dict[str, dict[str, float]]:
     """Scores: ``whole`` or a group -> quantity -> score; NaN where there were too few samples."""
     from sage_ext.context.layout import GROUPS
 
-    features = [contexts(mind, lived) for lived in (fit, judge)]
-    asked = [ask(task, lived) for lived in (fit, judge)]
-    parts = {"whole": slice(None)} | ({name: group.slice for name, group in GROUPS.items()} if groups else {})
-    return {part: _scores(features, asked, where) for part, where in parts.items()}
+    known, told = contexts(mind, fit), contexts(mind, judge)
+    parts = {"whole": slice(None)} | {name: group.slice for name, group in GROUPS.items()}
+    return {part: judged(task, known, fit, told, judge, where) for part, where in parts.items()}
 
 
-def _scores(features: list[Tensor], asked: list[list[Any]], where: slice) -> dict[str, float]:
+def judged(
+    task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived, where: slice = slice(None)
+) -> dict[str, float]:
+    """Scores of probes on a part of the contexts.
+
+    Args:
+        task: Id of the task.
+        known: Contexts of the episodes that probes are fitted on, see :func:`contexts`.
+        fit: Those episodes.
+        told: Contexts of the episodes that they are judged on.
+        judge: Those episodes.
+        where: The part.
+
+    Returns:
+        Quantity -> R2 or balanced accuracy; NaN where there were too few samples.
+    """
     from .readout import score
 
     found: dict[str, list[float]] = {}
-    for one, other in zip(*asked, strict=True):
-        known, told = (
+    for one, other in zip(ask(task, fit), ask(task, judge), strict=True):
+        (x, y), (z, truth) = (
             (values[..., where][_blocks(q.counts)], _blocks(q.values)[_blocks(q.counts)])
-            for values, q in zip(features, (one, other), strict=True)
+            for values, q in ((known, one), (told, other))
         )
-        found.setdefault(one.name, []).append(score(*known, *told))
-    known_ones = {name: [v for v in values if not math.isnan(v)] for name, values in found.items()}
-    return {name: sum(values) / len(values) if values else math.nan for name, values in known_ones.items()}
+        found.setdefault(one.name, []).append(score(x, y, z, truth))
+    good = {name: [v for v in values if not math.isnan(v)] for name, values in found.items()}
+    return {name: sum(values) / len(values) if values else math.nan for name, values in good.items()}
 
 
 def _blocks(values: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ def relive_moments(
         SageError: Memory holds no stretch that is long enough and has a snapshot at its instant.
     """
     plain = round(config.replay * count)
-    parts: list[Moments] = [_replay(env, memory, config, plain, generator)] if plain else []
+    parts: list[Moments] = [replay(memory, config, plain, env.num_objects, generator)] if plain else []
     keys = ["observation", "action", "snapshot"]
     for family in schedule(config.variations, -(-(count - plain) // env.num_envs), first_call):
         n = min(env.num_envs, count - sum(map(len, parts)))
@@ -101,12 +101,20 @@ def relive_moments(
     return Moments(**{f.name: _join([getattr(p, f.name) for p in parts]) for f in fields(Moments)})
 
 
-def _replay(env: Environment, memory: Memory, config: SleepConfig, n: int, generator: torch.Generator) -> Moments:
-    """Moments of plain memory: two stretches that have nothing to do with each other take the branches' places."""
+def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: torch.Generator) -> Moments:
+    """Moments of plain memory: two stretches that have nothing to do with each other take the branches' places.
+
+    Args:
+        memory: Where they come from.
+        config: How long a moment is.
+        n: How many.
+        bodies: Loose objects of the scene.
+        generator: Source of chance, on the CPU.
+    """
     keys, past, looks = ["observation", "action"], config.history, config.steps
     pair = [memory.sample_slices(n, past + looks, generator, keys=keys) for _ in range(2)]
     senses = [{k: s["observation", k] for k in s["observation"].keys()} for s in pair]  # noqa: SIM118
-    nothing = {kind: torch.zeros(n, looks, width(kind, env.num_objects)) for kind in CHANGES}
+    nothing = {kind: torch.zeros(n, looks, width(kind, bodies)) for kind in CHANGES}
     nothing = {kind: value for kind, value in nothing.items() if value.shape[-1]}
     return Moments(
         history={k: v[:, :past] for k, v in senses[0].items()},
