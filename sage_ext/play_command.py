@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -24,18 +24,18 @@ from .play import Episode, play, summary
 from .play_config import PlayConfig, load_play_config
 from .report import Bar, Reporter, peak_gb
 from .runs import as_json, write_whole
+from .simulator import prepare
 from .video import Film
 
 FOLDER = "plays"
 
 
-def play_command(tokens: list[str], verbose: bool, prepare: Callable[[str | None], None]) -> None:
+def play_command(tokens: list[str], verbose: bool) -> None:
     """Play a policy, print how it went, and write ``play.json`` and the film.
 
     Args:
         tokens: ``key=value`` settings.
         verbose: Show what the simulator prints.
-        prepare: Given the device, checks that a simulator can start.
 
     Raises:
         SageError: Bad input; nothing is left on the disk.

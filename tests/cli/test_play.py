@@ -9,7 +9,7 @@ import types
 import pytest
 import torch
 
-from sage_ext import cli
+from sage_ext import simulator
 from sage_ext.cli import main
 from sage_ext.errors import Interrupted
 from sage_ext.play_config import PlayConfig, load_play_config, play_rule
@@ -36,7 +36,7 @@ class Stage:
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Stage:
     fake = Stage()
     monkeypatch.setitem(sys.modules, "sage_ext.body", types.SimpleNamespace(SimulatedBody=lambda: fake))
-    monkeypatch.setattr(cli, "_need_simulator", lambda: None)
+    monkeypatch.setattr(simulator, "need_simulator", lambda: None)
     monkeypatch.chdir(tmp_path)
     return fake
 
