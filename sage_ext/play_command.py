@@ -43,7 +43,7 @@ def play_command(tokens: list[str], verbose: bool) -> None:
         Interrupted: Ctrl-C; nothing is left either.
     """
     config = load_play_config(tokens)
-    prepare(config.device)
+    prepare(config.task.device)
     reporter = Reporter(verbose=verbose)
     try:
         with _folder(config) as folder:
@@ -66,7 +66,7 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
     try:
         with reporter.phase("start", total=None, unit="") as bar:
             bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
-            env = body.stage(config)
+            env = body.environment(config)
             worlds, device = env.num_envs, str(env.device)
             # Engines install handlers of their own.
             stop.arm()
@@ -83,7 +83,6 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
         torch.set_num_threads(threads)
     return {
         **{key: value for key, value in asdict(config).items() if key not in ("out", "video", "video_worlds")},
-        "num_envs": worlds,
         **summary(episodes),
         "measured": {
             "steps": audience.steps,
@@ -125,14 +124,14 @@ class _Audience:
 def _film(config: PlayConfig, folder: Path) -> AbstractContextManager[Film | None]:
     if not config.video:
         return nullcontext()
-    return Film(folder / "play.mp4", min(config.video_worlds, config.num_envs, config.episodes), STEPS_PER_SECOND)
+    return Film(folder / "play.mp4", min(config.video_worlds, config.task.num_envs), STEPS_PER_SECOND)
 
 
 @contextmanager
 def _folder(config: PlayConfig) -> Iterator[Path]:
     """A new folder for the results, which is removed again where none come about."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = Path(config.out or Path(FOLDER) / f"{stamp}-{config.task}-{config.policy}")
+    path = Path(config.out or Path(FOLDER) / f"{stamp}-{config.task.id}-{config.policy}")
     try:
         path.mkdir(parents=True)
     except FileExistsError as error:
@@ -151,7 +150,7 @@ def _folder(config: PlayConfig) -> Iterator[Path]:
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [("task", result["task"]), ("policy", result["policy"]), ("episodes", f"{result['episodes']:,d}")]
+    rows = [("task", result["task"]["id"]), ("policy", result["policy"]), ("episodes", f"{result['episodes']:,d}")]
     if "success_rate" in result:
         low, high = result["success_interval"]
         rows.append(("success rate", f"{result['success_rate']:.3f}"))
