@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ..envs.worlds import arm
+
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
@@ -19,19 +21,7 @@ WORLDS = 8
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[SageEnv]:
-    from sage_tasks.make import make
-
-    env = make("Sage-Lift", num_envs=WORLDS, seed=5, device="cpu")
-    dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
-    look = env.look
-
-    def blind(meanwhile=lambda: None) -> tuple[Tensor, Tensor]:
-        meanwhile()
-        return dark
-
-    env.look, env.sight = blind, look
-    yield env
-    env.close()
+    yield from arm("Sage-Lift", WORLDS)
 
 
 def live(env: SageEnv, action: Tensor, steps: int) -> None:
