@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .config_checks import STEPS_PER_SECOND
@@ -22,9 +21,10 @@ from .errors import SageError
 from .interrupt import StopRequest
 from .play import Episode, play, summary
 from .play_config import PlayConfig, load_play_config
-from .report import Bar, Reporter, peak_gb
+from .report import STARTING, Bar, Reporter, peak_gb
 from .runs import as_json, write_whole
 from .simulator import prepare
+from .threads import torch_threads
 from .video import Film
 
 FOLDER = "plays"
@@ -60,12 +60,10 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
     from .body import SimulatedBody
 
     body = SimulatedBody()
-    threads = torch.get_num_threads()
     # As in a run: the tensors of a step are too small to share out.
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         with reporter.phase("start", total=None, unit="") as bar:
-            bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
+            bar.note(doing=STARTING)
             env = body.environment(config)
             worlds, device = env.num_envs, str(env.device)
             # Engines install handlers of their own.
@@ -79,8 +77,6 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
                 seconds = time.monotonic() - start
         finally:
             env.close()
-    finally:
-        torch.set_num_threads(threads)
     return {
         **{key: value for key, value in asdict(config).items() if key not in ("out", "video", "video_worlds")},
         **summary(episodes),
