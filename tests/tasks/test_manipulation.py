@@ -147,6 +147,7 @@ def test_lifting_pays_and_holding_succeeds(env: SageEnv) -> None:
     observation, _ = env.reset(seed=11)
     expert = make_policy("expert", env)
     total, paid = torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.bool)
+    high, done = torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.bool)
     for _ in range(200):
         action = expert.act(observation)
         assert action.abs().max() <= 1.0
@@ -154,6 +155,9 @@ def test_lifting_pays_and_holding_succeeds(env: SageEnv) -> None:
         assert not terminated.any()
         total += reward
         paid |= reward > 0.9 * env.cfg.goal_reward
+        high = torch.where(env._lifted() >= env.cfg.lift_height, high + env.step_dt, 0.0)
+        first, done = extras["success"] & ~done, extras["success"].clone()
+        assert ((high[first] - env.cfg.hold_s).abs() < 1.5 * env.step_dt).all()
         if extras["success"].all():
             break
     assert extras["success"].float().mean() >= 0.85
