@@ -50,7 +50,9 @@ class Segmentation:
     def empty(self) -> dict[str, Tensor]:
         """Pictures of nothing: what :meth:`read` gives, for its shapes and dtypes."""
         nothing = torch.zeros(self._shape, dtype=torch.uint8, device=self._camera.device)
-        return {kind: nothing.clone() for kind in KINDS} | {PIXELS: torch.zeros(len(nothing), len(self._objects), device=nothing.device)}
+        return {kind: nothing.clone() for kind in KINDS} | {
+            PIXELS: torch.zeros(len(nothing), len(self._objects), device=nothing.device)
+        }
 
     def read(self) -> dict[str, Tensor]:
         """Of the last look: numbers of :data:`CLASSES` and of :attr:`instances`, each (N, H, W) uint8.
