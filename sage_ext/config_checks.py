@@ -109,7 +109,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.round": between(2, 2**20),
     "sleep.accumulate": between(1, 2**16),
     "sleep.passes": between(1, 10**4),
-    "sleep.background": _SWITCH,
+    "sleep.background": SWITCH,
     "sleep.replay": between(0, 1),
     "sleep.history": between(0, 10**4),
     "sleep.steps": between(2, 10**4),
