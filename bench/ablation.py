@@ -35,6 +35,7 @@ cases and metrics:
   mean        score_shifted     the same probes under physics never seen awake: gravity x0.5 and x1.5, friction x0.4
                                 and x1.6
   QUANTITY    score, score_shifted
+  rank:GROUP  share_of_width    effective rank (RankMe) of a group's contexts; below 0.25 it has all but collapsed
   mean        cosine_loss       of the seed's objective: its arm, and an encoder that ignores its input
 spread: standard deviation over the seeds
 """
@@ -93,7 +94,7 @@ def measure(options: argparse.Namespace) -> Table:
     table = Table("ablation", budget, seeds)
     found = {arm.name: [_done(options, arm, seed) for seed in seeds] for arm in arms}
     for name, runs in found.items():
-        for case, metric in [(c, m) for c in runs[0]["scores"] for m in ("score", "score_shifted")]:
+        for case, metric in [(case, metric) for case, metrics in runs[0]["scores"].items() for metric in metrics]:
             values = [run["scores"][case][metric] for run in runs]
             told = [v for v in values if not math.isnan(v)]
             if told:
@@ -233,6 +234,8 @@ def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Moments) ->
 
 def _scores(options: argparse.Namespace, mind: Mind, seed: int) -> dict[str, dict[str, float]]:
     """Case -> score and score_shifted, mean over the tasks."""
+    from sage_ext.learning.diagnostics import group_ranks
+
     from .probes import SEED, contexts, held_out, judged, mean_score
 
     found: dict[str, dict[str, list[float]]] = {}
@@ -246,6 +249,8 @@ def _scores(options: argparse.Namespace, mind: Mind, seed: int) -> dict[str, dic
             ]
         )
         known = contexts(mind, fit)
+        for name, share in group_ranks(known).items():
+            found.setdefault(f"rank:{name}", {}).setdefault("share_of_width", []).append(share)
         for metric, other in (("score", judge), ("score_shifted", shifted)):
             scores = judged(task, known, fit, contexts(mind, other), other)
             for case, value in {"mean": mean_score(scores), **scores}.items():
