@@ -9,10 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SHRINKAGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+SHRINKAGES = (1e-2, 1e-1, 1.0, 10.0)
 """Of ridge regression, relative to standardised features."""
 MOST = 8000
 """Samples fitted at most."""
+FAR = 10.0
+"""Standard deviations from the mean beyond which a feature is cut off."""
 FEW = 200
 """Fewer samples to fit or 50 to judge give no score."""
 
@@ -36,7 +38,12 @@ def score(fit: Tensor, target: Tensor, held_out: Tensor, truth: Tensor, seed: in
         some = torch.randperm(len(fit), generator=torch.Generator().manual_seed(seed))[:MOST].sort().values
         fit, target = fit[some], target[some]
     mean, scale = fit.mean(0), fit.std(0).clamp(min=1e-4)
-    features, weights = (fit - mean) / scale, torch.ones(len(fit))
+
+    def standard(values: Tensor) -> Tensor:
+        # A number that hardly varied in the fitted samples must not run away in others.
+        return ((values - mean) / scale).clamp(-FAR, FAR)
+
+    features, weights = standard(fit), torch.ones(len(fit))
     if target.dtype == torch.int64:
         wanted = torch.nn.functional.one_hot(target, int(max(target.max(), truth.max())) + 1).float()
         weights = (wanted / wanted.sum(0).clamp(min=1)).sum(1)
@@ -50,7 +57,7 @@ def score(fit: Tensor, target: Tensor, held_out: Tensor, truth: Tensor, seed: in
     judged = [_judge(features[kept:] @ w * spread + middle, target[kept:]) for w in known]
     best = max(range(len(known)), key=lambda i: judged[i])
     final = _ridge(features, wanted, weights, SHRINKAGES[best])
-    return _judge((held_out - mean) / scale @ final * spread + middle, truth)
+    return _judge(standard(held_out) @ final * spread + middle, truth)
 
 
 def _ridge(features: Tensor, wanted: Tensor, weights: Tensor, shrinkage: float) -> Tensor:
