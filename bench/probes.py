@@ -162,15 +162,20 @@ def judged(
     Returns:
         Quantity -> R2 or balanced accuracy; NaN where there were too few samples.
     """
-    from .readout import score
+    from .readout import Readout
 
     found: dict[str, list[float]] = {}
-    for one, other in zip(ask(task, fit), ask(task, judge), strict=True):
-        (x, y), (z, truth) = (
-            (values[..., where][_blocks(q.counts)], _blocks(q.values)[_blocks(q.counts)])
-            for values, q in ((known, one), (told, other))
+    shared: dict[bytes, Readout] = {}
+    pairs = list(zip(ask(task, fit), ask(task, judge), strict=True))
+    # Those that count at the same instants one after the other: they share what their probes are worked out from.
+    for one, other in sorted(pairs, key=lambda pair: pair[0].counts.numpy().tobytes()):
+        here, there = _blocks(one.counts), _blocks(other.counts)
+        key = here.numpy().tobytes() + there.numpy().tobytes()
+        if key not in shared:
+            shared = {key: Readout(known[..., where][here], told[..., where][there])}
+        found.setdefault(one.name, []).append(
+            shared[key].score(_blocks(one.values)[here], _blocks(other.values)[there])
         )
-        found.setdefault(one.name, []).append(score(x, y, z, truth))
     good = {name: [v for v in values if not math.isnan(v)] for name, values in found.items()}
     return {name: sum(values) / len(values) if values else math.nan for name, values in good.items()}
 
