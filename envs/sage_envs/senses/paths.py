@@ -45,11 +45,11 @@ def _blocks(ear: wp.vec3f, source: wp.vec3f, centre: wp.vec3f, half: wp.vec3f, y
     """Whether the straight way meets a box."""
     start, way = _turned(ear - centre, yaw), _turned(source - ear, yaw)
     # Slabs: the part of the way (0..1) that lies between each pair of opposite faces.
-    enter, leave = float(-1.0e30), float(1.0e30)
+    enter, leave = wp.float32(-1.0e30), wp.float32(1.0e30)
     for axis in range(3):
         step = float(way[axis])
         if wp.abs(step) < 1.0e-9:
-            step = float(1.0e-9)
+            step = wp.float32(1.0e-9)
         one, other = (-half[axis] - start[axis]) / step, (half[axis] - start[axis]) / step
         enter, leave = wp.max(enter, wp.min(one, other)), wp.min(leave, wp.max(one, other))
     return enter < leave and leave > 0.0 and enter < 1.0
@@ -76,7 +76,7 @@ def _paths(
     way = place - ear
     distance = wp.length(way)
     gain = 0.5 * (1.0 + wp.dot(way, wp.quat_rotate(turn[world], ahead[side])) / wp.max(distance, 1.0e-3))
-    blocked = bool(False)
+    blocked = wp.bool(False)
     for box in range(half.shape[0]):
         if not blocked:
             blocked = _blocks(ear, place, centre[world, box], half[box], yaw[world, box])
