@@ -111,7 +111,9 @@ def test_barriers_are_met_on_the_straight_way_only() -> None:
     def shares(barriers: Barriers | None) -> Tensor:
         head, turn = torch.tensor([[0.0, 0.0, 0.3]]), torch.tensor([[0.0, 0.0, 0.0, 1.0]])
         ear, ahead = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0]])
-        return paths(head, turn, ear, ahead, torch.tensor([places]), barriers)[1][0]
+        out = torch.zeros(2, 1, len(places))
+        paths(head, turn, ear, ahead, torch.tensor([places]), barriers, out)
+        return out[1, 0]
 
     free = shares(None)
     torch.testing.assert_close(free[:4], torch.tensor([1.0, 0.9642, 0.9287, 1.0]), atol=1e-4, rtol=0.0)

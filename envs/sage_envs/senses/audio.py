@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..materials import MODES, Material, friction_noise
 from .arrival import arrive
+from .modes import rings
 from .spectrogram import BANDS, FRAMES, WINDOW, log_mel
 
 SPEED_OF_SOUND = 343.0  # m/s
@@ -131,28 +132,6 @@ class ContactAudio:
         self._harmonic_limit = order * (self.gear_teeth / rate) / math.pi
         self._harmonic_gain = torch.tensor(_HARMONICS, device=self.device)
 
-    def _ring(self, steps: int) -> tuple[Tensor, Tensor]:
-        """What modes and strikes become: (B, 2K + S, S * P), and modes after the steps: (B, 2K + S, 2K).
-
-        The rows are the real and imaginary parts of each mode at the start, then the strikes of each step.
-        """
-        if steps not in self._rings:
-            length, bodies = self.samples_per_step, len(self.sources)
-            after = torch.exp(self._log_pole[..., None] * torch.arange(steps * length + 1, dtype=torch.float64))
-            ring, end = after[..., :-1], torch.view_as_real(torch.diag_embed(after[..., -1])).flatten(2)
-            # A mode z sounds as Im(z * ring) = Re(z) * Im(ring) + Im(z) * Re(ring), and ends as z * end.
-            turned = torch.view_as_real(torch.diag_embed(1j * after[..., -1])).flatten(2)
-            sound = [torch.stack((ring.imag, ring.real), dim=2).flatten(1, 2)]
-            ends = [torch.stack((end, turned), dim=2).flatten(1, 2)]
-            struck = (self._modal_gain[..., None] * ring.imag).sum(dim=1)
-            for step in range(steps):
-                late = torch.nn.functional.pad(struck, (step * length, 0))[:, : steps * length]
-                sound.append(late.unsqueeze(1))
-                left = self._modal_gain * after[..., (steps - step) * length]
-                ends.append(torch.view_as_real(left).reshape(bodies, 1, -1))
-            self._rings[steps] = tuple(torch.cat(rows, dim=1).float().to(self.device) for rows in (sound, ends))
-        return self._rings[steps]
-
     def _build_state(self, generator: torch.Generator) -> None:
         """Lay out the state: one flat row a world, of which the named parts are views."""
         worlds, ears, bodies = self.num_worlds, self.num_ears, len(self.sources)
@@ -208,16 +187,13 @@ class ContactAudio:
         length = steps * self.samples_per_step
         emitted = self._struck(impulse)
         emitted += self._rubbed(slip_power, roll_power).view_as(emitted)
-
         if distance.dim() == 2:
             distance = distance[..., None].expand(-1, -1, steps)
-        weight = distance.clamp(min=MIN_DISTANCE).reciprocal()
-        if gain is not None:
-            weight = weight * gain[..., None]
-        rate = self.sample_rate / SPEED_OF_SOUND
-        late = (distance * rate).round().clamp_(max=self._max_delay)
+        if gain is None:
+            gain = torch.ones_like(distance[..., 0])
         arriving = torch.nn.functional.pad(part["pending"].flatten(0, 1), (0, length))
-        arrive(emitted, impulse, weight, late, part["weight"], part["delay"], arriving, _DELAY_SLACK)
+        how = (MIN_DISTANCE, self.sample_rate / SPEED_OF_SOUND, float(self._max_delay), float(_DELAY_SLACK))
+        arrive(emitted, impulse, distance, gain, part["weight"], part["delay"], arriving, *how)
 
         heard = arriving.view(worlds, self.num_ears, -1)
         waveform = heard[..., :length] + self._motors(motor_speed, motor_torque).unsqueeze(1)
@@ -230,7 +206,11 @@ class ContactAudio:
 
     def _struck(self, impulse: Tensor) -> Tensor:
         """What rings, Pa m at the bodies, (N, B, S) -> (B, N, S * P); modes carry over."""
-        sound, ends = self._ring(impulse.shape[2])
+        steps = impulse.shape[2]
+        if steps not in self._rings:
+            made = rings(self._log_pole, self._modal_gain, steps, self.samples_per_step)
+            self._rings[steps] = made[0].to(self.device), made[1].to(self.device)
+        sound, ends = self._rings[steps]
         begin = torch.cat((self._part["modes"].flatten(2), impulse), dim=2).transpose(0, 1)
         modes = torch.bmm(begin, ends).transpose(0, 1).view_as(self._part["modes"])
         self._part["modes"].copy_(modes.masked_fill(modes.abs() < _INAUDIBLE, 0.0))

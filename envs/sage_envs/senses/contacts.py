@@ -12,6 +12,8 @@ from __future__ import annotations
 import warp as wp
 from torch import Tensor
 
+from .kernel import Kernel
+
 wp.set_module_options({"enable_backward": False})
 
 JITTER = 0.2
@@ -60,6 +62,9 @@ def _causes(
     last[world, body] = size
 
 
+_launch = Kernel(_causes, object_normal=wp.vec3f, friction=wp.vec3f, link_normal=wp.vec3f)
+
+
 def causes_of_sound(
     object_normal: Tensor,
     friction: Tensor,
@@ -86,8 +91,5 @@ def causes_of_sound(
         last: Size of the normal force in the step before the first (N, O + L) [N]; goes on.
         out: Gets impulse [N s], slipping and rolling power [W], oldest step first: (3, N, >= O + L, S) zeros, S <= H.
     """
-    wp.init()
-    forces = [wp.from_torch(value, dtype=wp.vec3f) for value in (object_normal, friction, link_normal)]
-    rest = [wp.from_torch(value) for value in (before, after, support, fresh)]
-    inputs = [*forces, *rest, dt, JITTER, wp.from_torch(last), wp.from_torch(out)]
-    wp.launch(_causes, dim=tuple(last.shape), inputs=inputs, device=str(out.device))
+    forces = (object_normal, friction, link_normal)
+    _launch(tuple(last.shape), *forces, before, after, support, fresh, dt, JITTER, last, out)

@@ -66,6 +66,8 @@ class Hearing:
         self._last_force = torch.zeros(n, len(env.objects) + len(env.touch.links), device=device)
         self._last_speed = torch.zeros(n, env.robot.num_joints, device=device)
         self._last_velocity = self._velocity()
+        self._causes = torch.zeros(3, n, len(sources), 1, device=device)
+        self._ways = torch.zeros(2, EARS * n, len(sources), device=device)
         self.heard = self._spectrogram()
         """Levels of the last look in dB (N, 1024): ear, band, frame."""
 
@@ -88,7 +90,9 @@ class Hearing:
         env, robot = self._env, self._env.robot.data
         objects, skin = env.scene["object_contacts"].data, env.scene["skin_contacts"].data
         velocity = self._velocity()
-        causes = torch.zeros(3, env.num_envs, len(self.audio.sources), ticks, device=velocity.device)
+        if self._causes.shape[3] != ticks:
+            self._causes = self._causes.new_zeros(*self._causes.shape[:3], ticks)
+        causes = self._causes.zero_()
         causes_of_sound(
             objects.net_normal_forces_w_history.torch,
             objects.net_friction_forces_w_history.torch,
@@ -112,8 +116,8 @@ class Hearing:
         motor = torch.lerp(before.unsqueeze(-1), speed.unsqueeze(-1), blend.view(1, 1, -1)) * live
         torque = (robot.applied_torque.torch.unsqueeze(-1) * live).expand_as(motor)
         sources = torch.cat([env.loose.data.body_link_pose_w.torch[..., :3], env.touch_positions(), places], dim=1)
-        distance, gain = paths(*env.head_pose(), self._ears, self._ahead, sources, env.barriers())
-        self.audio.hear(*causes, distance, motor, torque, gain)
+        paths(*env.head_pose(), self._ears, self._ahead, sources, env.barriers(), self._ways)
+        self.audio.hear(*causes, self._ways[0], motor, torque, self._ways[1])
         self.heard = self._spectrogram()
         self._last_speed, self._last_velocity = speed, velocity
 

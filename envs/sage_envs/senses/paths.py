@@ -7,11 +7,13 @@ Applied Acoustics 1, 1968).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import warp as wp
 from torch import Tensor
+
+from .kernel import Kernel
 
 wp.set_module_options({"enable_backward": False})
 
@@ -86,9 +88,13 @@ def _paths(
     gains[row, source] = gain
 
 
+_vectors = ("head", "ears", "ahead", "sources", "centre", "half")
+_launch = Kernel(_paths, turn=wp.quatf, **dict.fromkeys(_vectors, wp.vec3f))
+
+
 def paths(
-    head: Tensor, turn: Tensor, ears: Tensor, ahead: Tensor, sources: Tensor, barriers: Barriers | None
-) -> tuple[Tensor, Tensor]:
+    head: Tensor, turn: Tensor, ears: Tensor, ahead: Tensor, sources: Tensor, barriers: Barriers | None, out: Tensor
+) -> None:
     """Ways from each source to each ear.
 
     Args:
@@ -98,24 +104,13 @@ def paths(
         ahead: Where they point there, unit vectors (E, 3).
         sources: Places of what sounds (N, B, 3) [m].
         barriers: What stands about, if anything does.
-
-    Returns:
-        Distances [m] and shares of the pressure that arrive, each (N * E, B), world by world.
+        out: Gets distances [m] and shares of the pressure that arrive (2, N * E, B), world by world.
     """
     if barriers is None:
         nothing = sources.new_zeros(len(head), 0, 3)
         barriers = Barriers(nothing, sources.new_zeros(0, 3), nothing[..., 0])
-    wp.init()
-    distances, gains = sources.new_empty(2, len(head) * len(ears), sources.shape[1])
-
-    def vectors(value: Tensor, dtype: Any = wp.vec3f) -> wp.array:
-        return wp.from_torch(value.contiguous(), dtype=dtype)
-
-    inputs = [vectors(head), vectors(turn, wp.quatf), vectors(ears), vectors(ahead), vectors(sources)]
-    inputs += [vectors(barriers.centre), vectors(barriers.half), wp.from_torch(barriers.yaw.contiguous()), SCREEN]
-    inputs += [wp.from_torch(distances), wp.from_torch(gains)]
-    wp.launch(_paths, dim=tuple(distances.shape), inputs=inputs, device=str(sources.device))
-    return distances, gains
+    places = (head, turn, ears, ahead, sources, barriers.centre, barriers.half, barriers.yaw)
+    _launch(tuple(out.shape[1:]), *(place.contiguous() for place in places), SCREEN, out[0], out[1])
 
 
 def upright(centre: Tensor, quat: Tensor, half: Tensor) -> Barriers:

@@ -7,6 +7,8 @@ import math
 import warp as wp
 from torch import Tensor
 
+from .kernel import Kernel
+
 wp.set_module_options({"enable_backward": False})
 
 LEAST = 1e-3
@@ -31,6 +33,9 @@ def _partner_forces(
     forces[world, tick, partners] = rest
 
 
+_launch_forces = Kernel(_partner_forces, named=wp.vec3f, net=wp.vec3f, forces=wp.vec3f)
+
+
 def partner_forces(named: Tensor, net: Tensor, ticks: int) -> Tensor:
     """Force of each partner on a link; the last one is whatever has no name, of which only the horizontal part counts.
 
@@ -42,10 +47,8 @@ def partner_forces(named: Tensor, net: Tensor, ticks: int) -> Tensor:
     Returns:
         Newest physics step first (N, ticks, M + 1, 3) [N].
     """
-    wp.init()
     forces = named.new_empty(len(named), ticks, named.shape[3] + 1, 3)
-    inputs = [wp.from_torch(value, dtype=wp.vec3f) for value in (named, net, forces)]
-    wp.launch(_partner_forces, dim=(len(named), ticks), inputs=inputs, device=str(named.device))
+    _launch_forces((len(named), ticks), named, net, forces)
     return forces
 
 
@@ -101,6 +104,9 @@ def _spread(
                     taxels[world, sector, row] = taxels[world, sector, row] + part * _bell(middle - float(row))
 
 
+_launch_spread = Kernel(_spread, forces=wp.vec3f, quat=wp.quatf)
+
+
 def spread(
     forces: Tensor, quat: Tensor, height: Tensor, half: Tensor, bottom: float, top: float, sectors: int, rows: int
 ) -> Tensor:
@@ -119,9 +125,7 @@ def spread(
     Returns:
         Force on each taxel (N, sectors * rows) [N], row-major by sector.
     """
-    wp.init()
     taxels = forces.new_zeros(len(forces), sectors, rows)
-    inputs = [wp.from_torch(forces, dtype=wp.vec3f), wp.from_torch(quat.contiguous(), dtype=wp.quatf)]
-    inputs += [wp.from_torch(height.contiguous()), wp.from_torch(half), bottom, top, sectors, rows]
-    wp.launch(_spread, dim=len(forces), inputs=[*inputs, wp.from_torch(taxels)], device=str(forces.device))
+    edges = (bottom, top, sectors, rows)
+    _launch_spread((len(forces),), forces, quat.contiguous(), height, half, *edges, taxels)
     return taxels.flatten(1)
