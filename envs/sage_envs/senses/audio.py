@@ -194,7 +194,6 @@ class ContactAudio:
         arriving = torch.nn.functional.pad(part["pending"].flatten(0, 1), (0, length))
         how = (MIN_DISTANCE, self.sample_rate / SPEED_OF_SOUND, float(self._max_delay), float(_DELAY_SLACK))
         arrive(emitted, impulse, distance, gain, part["weight"], part["delay"], arriving, *how)
-
         heard = arriving.view(worlds, self.num_ears, -1)
         waveform = heard[..., :length] + self._motors(motor_speed, motor_torque).unsqueeze(1)
         self.waveform = waveform.flatten(0, 1)
