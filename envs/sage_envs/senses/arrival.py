@@ -12,13 +12,13 @@ wp.set_module_options({"enable_backward": False})
 
 @wp.kernel
 def _arrive(
-    emitted: wp.array3d(dtype=float),
-    impulse: wp.array3d(dtype=float),
-    distance: wp.array3d(dtype=float),
-    gain: wp.array2d(dtype=float),
-    kept_weight: wp.array3d(dtype=float),
-    kept_delay: wp.array3d(dtype=float),
-    arriving: wp.array2d(dtype=float),
+    emitted: wp.array3d[float],
+    impulse: wp.array3d[float],
+    distance: wp.array3d[float],
+    gain: wp.array2d[float],
+    kept_weight: wp.array3d[float],
+    kept_delay: wp.array3d[float],
+    arriving: wp.array2d[float],
     nearest: float,
     slow: float,
     latest: float,

@@ -22,17 +22,17 @@ JITTER = 0.2
 
 @wp.kernel
 def _causes(
-    object_normal: wp.array3d(dtype=wp.vec3f),
-    friction: wp.array3d(dtype=wp.vec3f),
-    link_normal: wp.array3d(dtype=wp.vec3f),
-    before: wp.array3d(dtype=float),
-    after: wp.array3d(dtype=float),
-    support: wp.array(dtype=float),
-    fresh: wp.array(dtype=bool),
+    object_normal: wp.array3d[wp.vec3f],
+    friction: wp.array3d[wp.vec3f],
+    link_normal: wp.array3d[wp.vec3f],
+    before: wp.array3d[float],
+    after: wp.array3d[float],
+    support: wp.array[float],
+    fresh: wp.array[bool],
     dt: float,
     jitter: float,
-    last: wp.array2d(dtype=float),
-    causes: wp.array4d(dtype=float),
+    last: wp.array2d[float],
+    causes: wp.array4d[float],
 ):
     world, body = wp.tid()
     objects, steps = object_normal.shape[2], causes.shape[3]

@@ -59,17 +59,17 @@ def _blocks(ear: wp.vec3f, source: wp.vec3f, centre: wp.vec3f, half: wp.vec3f, y
 
 @wp.kernel
 def _paths(
-    head: wp.array(dtype=wp.vec3f),
-    turn: wp.array(dtype=wp.quatf),
-    ears: wp.array(dtype=wp.vec3f),
-    ahead: wp.array(dtype=wp.vec3f),
-    sources: wp.array2d(dtype=wp.vec3f),
-    centre: wp.array2d(dtype=wp.vec3f),
-    half: wp.array(dtype=wp.vec3f),
-    yaw: wp.array2d(dtype=float),
+    head: wp.array[wp.vec3f],
+    turn: wp.array[wp.quatf],
+    ears: wp.array[wp.vec3f],
+    ahead: wp.array[wp.vec3f],
+    sources: wp.array2d[wp.vec3f],
+    centre: wp.array2d[wp.vec3f],
+    half: wp.array[wp.vec3f],
+    yaw: wp.array2d[float],
     screen: float,
-    distances: wp.array2d(dtype=float),
-    gains: wp.array2d(dtype=float),
+    distances: wp.array2d[float],
+    gains: wp.array2d[float],
 ):
     row, source = wp.tid()
     world, side = row // ears.shape[0], row % ears.shape[0]

@@ -17,9 +17,7 @@ _PI = math.pi
 
 
 @wp.kernel
-def _partner_forces(
-    named: wp.array4d(dtype=wp.vec3f), net: wp.array3d(dtype=wp.vec3f), forces: wp.array3d(dtype=wp.vec3f)
-):
+def _partner_forces(named: wp.array4d[wp.vec3f], net: wp.array3d[wp.vec3f], forces: wp.array3d[wp.vec3f]):
     world, tick = wp.tid()
     partners = named.shape[3]
     rest = net[world, tick, 0]
@@ -66,15 +64,15 @@ def _bell(taxels: float) -> float:
 
 @wp.kernel
 def _spread(
-    forces: wp.array3d(dtype=wp.vec3f),
-    quat: wp.array(dtype=wp.quatf),
-    height: wp.array2d(dtype=float),
-    half: wp.array(dtype=float),
+    forces: wp.array3d[wp.vec3f],
+    quat: wp.array[wp.quatf],
+    height: wp.array2d[float],
+    half: wp.array[float],
     bottom: float,
     top: float,
     sectors: int,
     rows: int,
-    taxels: wp.array3d(dtype=float),
+    taxels: wp.array3d[float],
 ):
     world = wp.tid()
     ticks, known = forces.shape[1], half.shape[0]
