@@ -117,7 +117,7 @@ class Hearing:
         torque = (robot.applied_torque.torch.unsqueeze(-1) * live).expand_as(motor)
         sources = torch.cat([env.loose.data.body_link_pose_w.torch[..., :3], env.touch_positions(), places], dim=1)
         paths(*env.head_pose(), self._ears, self._ahead, sources, env.barriers(), self._ways)
-        self.audio.hear(*causes, self._ways[0], motor, torque, self._ways[1])
+        self.audio.hear(causes[0], causes[1], causes[2], self._ways[0], motor, torque, self._ways[1])
         self.heard = self._spectrogram()
         self._last_speed, self._last_velocity = speed, velocity
 
