@@ -24,8 +24,9 @@ from .sage_env_cfg import SageEnvCfg
 from .scene_parts import Thing
 from .senses.audio import Source
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
-from .senses.hearing import Barriers, no_sounds
+from .senses.hearing import no_sounds
 from .senses.noise import SensorNoise
+from .senses.paths import Barriers
 from .senses.segmentation import Segmentation
 from .senses.senses import Senses
 from .senses.touch import Touch

@@ -13,7 +13,7 @@ from torch import Tensor
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF
 from sage_envs.sage_env import SageEnv
 from sage_envs.scene_parts import Thing
-from sage_envs.senses.hearing import Barriers, upright
+from sage_envs.senses.paths import Barriers, upright
 from sage_envs.senses.touch import CylinderSkin, SkinTouch
 
 from .navigation_env_cfg import NavigationEnvCfg
@@ -56,6 +56,7 @@ class NavigationEnv(SageEnv):
         # bodies of a collection writes the others' stale poses too.
         self._fixture_pose = torch.zeros(self.num_envs, len(self.obstacles) + 1, 7, device=self.device)
         self._fixture_pose[..., 6] = 1.0
+        self._halves = torch.tensor(self.obstacle_halves, device=self.device)
         self.goal = torch.zeros(self.num_envs, 2, device=self.device)
         self.goals_reached = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self._distance = torch.zeros(self.num_envs, device=self.device)
@@ -73,7 +74,7 @@ class NavigationEnv(SageEnv):
     def barriers(self) -> Barriers:
         """The obstacles: nothing else stands between the ears and what sounds."""
         pose = self._fixture_pose[:, :-1]
-        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], self.obstacle_halves)
+        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], self._halves)
 
     def _write_action(self) -> None:
         self.robot.actuators.target_command.set_velocity_index(value=self.last_action * self.cfg.wheel_speed)

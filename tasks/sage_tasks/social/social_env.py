@@ -62,6 +62,7 @@ class SocialEnv(NavigationEnv):
         self.crowd = Crowd(n, count, LEGS, self.room_half, device)
         self.other_sources = tuple(Source(name, MATERIALS["rubber"], SOLE) for name in person_names(count))
         self._heels = torch.zeros(n, count, HISTORY, device=device)
+        self._everyone = torch.arange(n, device=device)
         self._round_radii = torch.tensor([t.radius for t in (*self.obstacles, *self.objects)], device=device)
         self.reached = torch.zeros(n, dtype=torch.bool, device=device)
         self.collision = torch.zeros(n, dtype=torch.bool, device=device)
@@ -90,7 +91,7 @@ class SocialEnv(NavigationEnv):
         )
         strike = STEP_IMPULSE * self.crowd.velocity.norm(dim=-1) * self.crowd.struck
         self._heels = torch.cat([self._heels[..., 1:], strike.unsqueeze(-1)], dim=-1)
-        self._put_people(torch.arange(self.num_envs, device=self.device))
+        self._put_people(self._everyone)
 
     def _put_people(self, ids: Tensor) -> None:
         poses = torch.zeros(len(ids), self.crowd.position.shape[1], 7, device=self.device)
