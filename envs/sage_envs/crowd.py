@@ -65,7 +65,7 @@ class Others:
         velocity: Their velocities (N, R, 2) [m/s].
         radius: Their radius [m].
         obstacles: Centres of round obstacles (N, M, 2) [m].
-        obstacle_radii: Their radii (M,) [m].
+        obstacle_radii: Their radii (M,) or (N, M) [m].
     """
 
     position: Tensor
@@ -177,7 +177,7 @@ class Crowd:
         inward = torch.cat([inward, (_border(self.half + y) - _border(self.half - y)).unsqueeze(-1)], dim=-1)
         away = self.position.unsqueeze(2) - others.obstacles.unsqueeze(1)
         distance = away.norm(dim=-1).clamp(min=1e-6)
-        push = (_border(distance - others.obstacle_radii) / distance).unsqueeze(-1) * away
+        push = (_border(distance - others.obstacle_radii.unsqueeze(-2)) / distance).unsqueeze(-1) * away
         return inward + _to_the_right(push.sum(dim=2))
 
     # -- remembered and lived again ----------------------------------------------------------

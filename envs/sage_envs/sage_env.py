@@ -12,12 +12,14 @@ from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 from . import snapshot
+from .copies import Copies, spawn_copies
 from .counterfactual import Observations, Variation, counterfactuals, render_states
 from .dreams import Dream, dream, foresee
+from .engines import resizes
 from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
-from .physics import Clock, PhysicsControl, Scope, make_engine
+from .physics import Clock, Engine, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
 from .relive import relive
 from .room import Thing
@@ -29,6 +31,7 @@ from .senses.noise import SensorNoise
 from .senses.segmentation import Segmentation
 from .senses.senses import Senses
 from .senses.touch import Touch
+from .sizes import Sizes, spawned
 
 
 class SageEnv(DirectRLEnv):
@@ -39,6 +42,7 @@ class SageEnv(DirectRLEnv):
 
     Attributes:
         physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
+        sizes: Sizes of the loose objects, world by world.
         senses: Hearing, touch and IMU.
         guard: Ends episodes of worlds that broke or lost a body.
         randomiser: Draws what differs from world to world at each reset.
@@ -70,6 +74,9 @@ class SageEnv(DirectRLEnv):
             **kwargs: Passed on.
         """
         prepare_process()
+        self._options = spawned(cfg.object_sizes)
+        if len(self._options) > 1 and not resizes(cfg.sim.physics):
+            spawn_copies(cfg, self._options)
         with drowsy_threads():
             super().__init__(cfg, render_mode, **kwargs)
 
@@ -90,7 +97,8 @@ class SageEnv(DirectRLEnv):
         self.robot: Articulation = self.scene["robot"]
         self.loose: RigidObjectCollection = self.scene["objects"]
         engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
-        self.physics = PhysicsControl(engine, Clock(self), n, device)
+        self.sizes = self._make_sizes(engine)
+        self.physics = PhysicsControl(engine, Clock(self), n, device, self.sizes)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
         self._to_opengl = torch.tensor(TO_OPENGL, device=device).repeat(n, 1)
@@ -104,6 +112,25 @@ class SageEnv(DirectRLEnv):
         self.randomiser = Randomiser(self)
         self._ticks = 0
         self.last_action = torch.zeros(n, self.action_width, device=device)
+
+    def _make_sizes(self, engine: Engine) -> Sizes:
+        """Sizes of the loose objects, and views on their copies where there are some."""
+        several = len(self._options) > 1
+        copies = Copies(self.scene, len(self.objects)) if several and not resizes(self.cfg.sim.physics) else None
+
+        def follow(sizes: Sizes) -> None:
+            if copies is None:
+                engine.resize(sizes.scale, max(sizes.options))
+            else:
+                copies.choose(sizes)
+                engine.hold(copies.parked)
+
+        if copies is not None:
+            self.loose = copies.loose
+        sizes = Sizes(self.loose, self.objects, self._options, follow)
+        if several:
+            follow(sizes)
+        return sizes
 
     # -- what a task provides --------------------------------------------------------------
 

@@ -42,7 +42,7 @@ def slip_and_roll(
         friction: Net friction force on each body (N, S, B, 3) [N].
         linear: Velocity of the bodies' centres (N, S, B, 3) [m/s].
         angular: Angular velocity (N, S, B, 3) [rad/s].
-        support: Height of the centres above the point of support (B,) [m].
+        support: Height of the centres above the point of support (B,) or (N, 1, B) [m].
 
     Returns:
         Slipping power and rolling power per body and step, each (N, B, S) [W].

@@ -94,7 +94,12 @@ class Hearing:
 
     def __init__(self, env: SageEnv, seed: int) -> None:
         self._env, n, device = env, env.num_envs, env.device
-        sources = [Source(t.name, MATERIALS[t.material], 2 * t.radius) for t in env.objects]
+        # An object sounds as large as it is: it is a source of its own in each size it can have.
+        sources = [
+            Source(t.name, MATERIALS[t.material], 2 * t.radius * scale)
+            for scale in env.sizes.options
+            for t in env.objects
+        ]
         sources += [Source(link, MATERIALS[env.shell], env.shell_size) for link in env.touch.links]
         sources += list(env.other_sources)
         self.audio = ContactAudio(
@@ -134,11 +139,17 @@ class Hearing:
         env, steps = self._env, normal.shape[1]
         live = (~fresh).float().view(-1, 1, 1)
         slip, roll = slip_and_roll(
-            normal[:, :, : len(env.objects)], friction, path[..., :3], path[..., 3:], self._support
+            normal[:, :, : len(env.objects)],
+            friction,
+            path[..., :3],
+            path[..., 3:],
+            (self._support * env.sizes.scale).unsqueeze(1),
         )
         impulse = onset_impulse(normal, self._last_force, env.physics_dt)
         others, places = env.other_sounds(steps)
-        impulse = torch.cat([impulse, others], dim=1) * live
+        sized, objects = env.sizes.spread, len(env.objects)
+        impulse = torch.cat([sized(impulse[:, :objects]), impulse[:, objects:], others], dim=1) * live
+        slip, roll = sized(slip), sized(roll)
         rest = torch.zeros(env.num_envs, impulse.shape[1] - slip.shape[1], steps, device=slip.device)
 
         speed = env.robot.data.joint_vel.torch
@@ -171,7 +182,8 @@ class Hearing:
         turn = quat.unsqueeze(1).expand(-1, EARS, -1).contiguous()
         ears = head.unsqueeze(1) + quat_apply(turn, self._ears.expand(len(head), -1, -1).contiguous())
         ahead = quat_apply(turn, self._ahead.expand(len(head), -1, -1).contiguous())
-        sources = torch.cat([env.loose.data.body_link_pose_w.torch[..., :3], env.touch_positions(), others], dim=1)
+        loose = env.loose.data.body_link_pose_w.torch[..., :3].repeat(1, len(env.sizes.options), 1)
+        sources = torch.cat([loose, env.touch_positions(), others], dim=1)
         way = sources.unsqueeze(1) - ears.unsqueeze(2)
         distance = way.norm(dim=-1)
         towards = (way * ahead.unsqueeze(2)).sum(-1) / distance.clamp(min=1e-3)

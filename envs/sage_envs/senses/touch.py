@@ -130,5 +130,6 @@ class SkinTouch:
         low = torch.full_like(high, -torch.inf)
         centre = self._env.loose.data.body_link_pose_w.torch[..., 2] - pose[:, 2:3]
         known = len(self._half)
-        low[:, :known], high[:, :known] = centre - self._half, centre + self._half
+        half = self._half * self._env.sizes.scale
+        low[:, :known], high[:, :known] = centre - half, centre + half
         return low, high
