@@ -85,7 +85,9 @@ class Randomiser:
         sizes = self._env.physics.object_sizes
         inside = [size for size in sizes if span[0] <= size <= span[1]]
         if not inside:
-            raise ValueError(f"randomisation.{SIZE}={list(span)}: holds none of the sizes {list(sizes)} that objects have")
+            raise ValueError(
+                f"randomisation.{SIZE}={list(span)}: holds none of the sizes {list(sizes)} that objects have"
+            )
         return inside
 
     def _one_of(self, choices: list[float], n: int) -> Tensor:

@@ -12,6 +12,7 @@ from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 from . import snapshot
+from .apparent import ApparentSizes
 from .copies import Copies, spawn_copies
 from .counterfactual import Observations, Variation, counterfactuals, render_states
 from .dreams import Dream, dream, foresee
@@ -111,6 +112,7 @@ class SageEnv(DirectRLEnv):
         self.guard = Guard(self)
         self.randomiser = Randomiser(self)
         self._ticks = 0
+        self._apparent: ApparentSizes | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
 
     def _make_sizes(self, engine: Engine) -> Sizes:
@@ -246,6 +248,21 @@ class SageEnv(DirectRLEnv):
         """What the engine can do with each knob of :attr:`physics`: per world, for the whole scene, or not at all."""
         return self.physics.capabilities
 
+    def show_sizes(self, scale: Tensor | None, env_ids: Tensor | None = None) -> None:
+        """Have the camera show loose objects in other sizes than they have; see :mod:`sage_envs.apparent`.
+
+        Args:
+            scale: Factors on the sizes they have (n, B), each in 0.1..10; None shows all worlds as they are.
+            env_ids: Worlds (n,); all when None.
+
+        Raises:
+            ValueError: A factor out of range, or a scene whose renderer cannot be told.
+        """
+        if self._apparent is None and scale is not None:
+            self._apparent = ApparentSizes(self)
+        if self._apparent is not None:
+            self._apparent.put(scale, env_ids)
+
     # -- moments remembered and lived again --------------------------------------------------
 
     def snapshot(self, env_ids: Tensor | None = None) -> Tensor:
@@ -332,6 +349,8 @@ class SageEnv(DirectRLEnv):
             camera._renderer.meanwhile = meanwhile
         else:
             meanwhile()
+        if self._apparent is not None:
+            self._apparent.place()
         position, quat = self.camera_pose()
         # Turned here: Isaac Lab's own conversion goes through matrices and takes as long as ten of these products.
         camera.set_world_poses(position, quat_mul(quat, self._to_opengl), convention="opengl")

@@ -100,14 +100,14 @@ class Sizes:
         pose = self._loose.data.body_link_pose_w.torch[env_ids].clone()
         velocity = self._loose.data.body_com_vel_w.torch[env_ids].clone()
         grown = self._factors[index] - self._factors[self.index[env_ids]]
-        pose[..., 2] += grown * self._reach_down(pose[..., 3:])
+        pose[..., 2] += grown * self.reach_down(pose[..., 3:])
         self.index[env_ids] = index
         self._resize(self)
         rows = env_ids.int()
         self._loose.write_body_link_pose_to_sim_index(body_poses=pose, env_ids=rows)
         self._loose.write_body_com_velocity_to_sim_index(body_velocities=velocity, env_ids=rows)
 
-    def _reach_down(self, quat: Tensor) -> Tensor:
+    def reach_down(self, quat: Tensor) -> Tensor:
         """From the centres of objects of size 1, turned by quaternions (n, B, 4), to their lowest points (n, B) [m]."""
         up = torch.zeros_like(quat[..., :3])
         up[..., 2] = 1.0
@@ -118,7 +118,7 @@ class Sizes:
         return torch.where(self._ball, half[:, 0], torch.where(self._box, box, cylinder))
 
     def spread(self, values: Tensor) -> Tensor:
-        """Values of each object (N, B, ...) as those of each object in each size (N, K * B, ...): 0 for sizes not in force."""
+        """Values of each object (N, B, ...) as of each in each size (N, K * B, ...), 0 where a size is not in force."""
         if len(self.options) == 1:
             return values
         n, count = self.index.shape

@@ -11,4 +11,15 @@ from .control import PhysicsControl
 from .engine import Engine, make_engine
 from .knobs import FRICTION, KNOBS, SIZE, CapabilityError, Knob, Scope
 
-__all__ = ["FRICTION", "KNOBS", "SIZE", "CapabilityError", "Clock", "Engine", "Knob", "PhysicsControl", "Scope", "make_engine"]
+__all__ = [
+    "FRICTION",
+    "KNOBS",
+    "SIZE",
+    "CapabilityError",
+    "Clock",
+    "Engine",
+    "Knob",
+    "PhysicsControl",
+    "Scope",
+    "make_engine",
+]

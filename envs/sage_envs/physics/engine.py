@@ -44,7 +44,7 @@ class Engine(Protocol):
         """
 
     def hold(self, parked: Tensor) -> None:
-        """Let some bodies of the loose objects' collection (N, K * B) hang weightless; gravity is to be written after."""
+        """Let some bodies of the loose objects' collection (N, K * B) hang weightless; masses must be written after."""
 
     def read(self, knob: str) -> dict[str, Tensor]:
         """What is in force, as the engine has it.
