@@ -1,4 +1,4 @@
-"""Objects of other sizes on Newton, which rewrites its shapes: where they rest, how they turn, and what carries them."""
+"""Objects of other sizes on Newton, which rewrites shapes: where they rest, how they turn, and what carries them."""
 
 from __future__ import annotations
 
