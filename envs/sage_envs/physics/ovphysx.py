@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import warp as wp
@@ -40,7 +40,10 @@ class OvPhysxEngine:
         # Force, torque and where the force acts, of each body.
         self._wrench = torch.zeros(scene.num_envs, len(names), 9, device=scene.device)
         self._active = False
-        self._physx, self._loose_paths, self._weight, self._weightless = physx, loose_paths, None, None
+        self._physx, self._loose_paths = physx, loose_paths
+        # Which loose bodies have weight, and where that is written; made when some have none.
+        self._weight: Tensor | None = None
+        self._weightless: Any = None
         self.masses, self._drives = Masses(loose), Drives(robot)
         self._objects = OvPhysxView(physx, prim_paths=loose_paths, device=str(scene.device))
         material = tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
