@@ -68,7 +68,7 @@ class Others:
         velocity: Their velocities (N, R, 2) [m/s].
         radius: Their radius [m].
         obstacles: Centres of round obstacles (N, M, 2) [m].
-        obstacle_radii: Their radii (M,) [m].
+        obstacle_radii: Their radii (M,) or (N, M) [m].
     """
 
     position: Tensor
@@ -145,7 +145,8 @@ class Crowd:
         self.stride, self.struck = torch.empty_like(self.stride), torch.empty_like(self.struck)
         then = (self.position, self.velocity, self.leg, self.leg_time, self.stride, self.struck)
         wp.init()
-        numbers = (wp.from_torch(others.obstacle_radii), others.radius, self.half, dt)
+        radii = others.obstacle_radii.expand(others.obstacles.shape[:2]).contiguous()
+        numbers = (wp.from_torch(radii), others.radius, self.half, dt)
         inputs = [*map(_array, now), *map(_array, around), *numbers, *map(_array, then)]
         wp.launch(_walk, dim=tuple(self.leg.shape), inputs=inputs, device=str(self.leg.device))
 
@@ -235,7 +236,7 @@ def _walk(
     movers: wp.array2d[wp.vec2f],
     mover_velocity: wp.array2d[wp.vec2f],
     obstacles: wp.array2d[wp.vec2f],
-    obstacle_radii: wp.array[float],
+    obstacle_radii: wp.array2d[float],
     mover_radius: float,
     half: float,
     dt: float,
@@ -264,7 +265,7 @@ def _walk(
     for obstacle in range(obstacles.shape[1]):
         away = here - obstacles[world, obstacle]
         distance = wp.max(wp.length(away), 1.0e-6)
-        push += _border(distance - obstacle_radii[obstacle]) / distance * away
+        push += _border(distance - obstacle_radii[world, obstacle]) / distance * away
     inward = wp.vec2f(
         _border(half + here[0]) - _border(half - here[0]), _border(half + here[1]) - _border(half - here[1])
     )

@@ -138,7 +138,7 @@ def objects_in_view(env: SageEnv) -> Tensor:
     height, width = depth.shape[1:]
     world = torch.arange(len(depth), device=depth.device).unsqueeze(1)
     seen = depth[world, row.long().clamp(0, height - 1), column.long().clamp(0, width - 1)]
-    radius = torch.tensor([t.radius for t in env.objects], device=depth.device)
+    radius = env.sizes.edges[..., 0] / 2
     return in_picture & ((seen - ahead).abs() < 1.5 * radius + 0.02)
 
 
@@ -155,7 +155,7 @@ def _project(env: SageEnv) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     column = matrix[:, 0, 2, None] - matrix[:, 0, 0, None] * offset[..., 1] / ahead
     row = matrix[:, 1, 2, None] - matrix[:, 1, 1, None] * offset[..., 2] / ahead
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (offset[..., 0] > 0.2)
-    radius = torch.tensor([t.radius for t in env.objects], device=centre.device)
+    radius = env.sizes.edges[..., 0] / 2
     return row, column, ahead, inside & (radius / ahead > LARGE)
 
 

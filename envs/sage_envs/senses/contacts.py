@@ -27,7 +27,7 @@ def _causes(
     link_normal: wp.array3d[wp.vec3f],
     before: wp.array3d[float],
     after: wp.array3d[float],
-    support: wp.array[float],
+    support: wp.array2d[float],
     fresh: wp.array[bool],
     dt: float,
     jitter: float,
@@ -54,8 +54,8 @@ def _causes(
             x = wp.lerp(before[world, body, 0], after[world, body, 0], blend)
             y = wp.lerp(before[world, body, 1], after[world, body, 1], blend)
             # Cross product with (0, 0, -support): the velocity of the lowest point in the plane.
-            slide_x = x - wp.lerp(before[world, body, 4], after[world, body, 4], blend) * support[body]
-            slide_y = y + wp.lerp(before[world, body, 3], after[world, body, 3], blend) * support[body]
+            slide_x = x - wp.lerp(before[world, body, 4], after[world, body, 4], blend) * support[world, body]
+            slide_y = y + wp.lerp(before[world, body, 3], after[world, body, 3], blend) * support[world, body]
             slide = wp.sqrt(slide_x * slide_x + slide_y * slide_y)
             causes[1, world, body, step] = wp.length(friction[world, newest_first, body]) * slide
             causes[2, world, body, step] = grown * wp.max(wp.sqrt(x * x + y * y) - slide, 0.0)
@@ -85,7 +85,7 @@ def causes_of_sound(
         link_normal: Net normal force on each link that feels (N, H, L, 3) [N].
         before: Velocities of the objects' centres at the last look, linear then angular (N, O, 6).
         after: Those of now (N, O, 6); between them they go linearly.
-        support: Height of the objects' centres above their points of support (O,) [m].
+        support: Height of the objects' centres above their points of support (N, O) [m].
         fresh: Worlds whose state was just written (N,) bool: nothing has sounded there.
         dt: Physics step [s].
         last: Size of the normal force in the step before the first (N, O + L) [N]; goes on.

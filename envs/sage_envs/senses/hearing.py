@@ -45,7 +45,12 @@ class Hearing:
 
     def __init__(self, env: SageEnv, seed: int) -> None:
         self._env, n, device = env, env.num_envs, env.device
-        sources = [Source(t.name, MATERIALS[t.material], 2 * t.radius) for t in env.objects]
+        # An object sounds as large as it is: it is a source of its own in each size it can have.
+        sources = [
+            Source(t.name, MATERIALS[t.material], 2 * t.radius * scale)
+            for scale in env.sizes.options
+            for t in env.objects
+        ]
         sources += [Source(link, MATERIALS[env.shell], env.shell_size) for link in env.touch.links]
         sources += list(env.other_sources)
         self.audio = ContactAudio(
@@ -58,7 +63,6 @@ class Hearing:
             seed=seed,
             ears=EARS,
         )
-        self._support = torch.tensor([t.height / 2 for t in env.objects], device=device)
         side = torch.tensor([1.0, -1.0], device=device)
         self._ears = torch.zeros(EARS, 3, device=device)
         self._ears[:, 1] = side * SPAN / 2
@@ -66,7 +70,7 @@ class Hearing:
         self._last_force = torch.zeros(n, len(env.objects) + len(env.touch.links), device=device)
         self._last_speed = torch.zeros(n, env.robot.num_joints, device=device)
         self._last_velocity = self._velocity()
-        self._causes = torch.zeros(3, n, len(sources), 1, device=device)
+        self._causes = torch.zeros(3, n, self._last_force.shape[1] + len(env.other_sources), 1, device=device)
         self._ways = torch.zeros(2, EARS * n, len(sources), device=device)
         self.heard = self._spectrogram()
         """Levels of the last look in dB (N, 1024): ear, band, frame."""
@@ -99,7 +103,7 @@ class Hearing:
             skin.net_normal_forces_w_history.torch,
             self._last_velocity,
             velocity,
-            self._support,
+            env.sizes.half_height,
             fresh,
             env.physics_dt,
             self._last_force,
@@ -115,7 +119,12 @@ class Hearing:
         blend = torch.arange(1, ticks + 1, device=speed.device) / ticks
         motor = torch.lerp(before.unsqueeze(-1), speed.unsqueeze(-1), blend.view(1, 1, -1)) * live
         torque = (robot.applied_torque.torch.unsqueeze(-1) * live).expand_as(motor)
-        sources = torch.cat([env.loose.data.body_link_pose_w.torch[..., :3], env.touch_positions(), places], dim=1)
+        loose, many = env.loose.data.body_link_pose_w.torch[..., :3], len(env.sizes.options)
+        if many > 1:
+            sounding = (causes[:, :, : len(env.objects)], causes[:, :, len(env.objects) :])
+            spread = torch.stack([env.sizes.spread(cause) for cause in sounding[0]])
+            causes, loose = torch.cat([spread, sounding[1]], dim=2), loose.repeat(1, many, 1)
+        sources = torch.cat([loose, env.touch_positions(), places], dim=1)
         paths(*env.head_pose(), self._ears, self._ahead, sources, env.barriers(), self._ways)
         self.audio.hear(causes[0], causes[1], causes[2], self._ways[0], motor, torque, self._ways[1])
         self.heard = self._spectrogram()

@@ -19,7 +19,8 @@ KINDS = ("semantic_segmentation", "instance_segmentation")
 CLASSES = ("nothing", "floor", "wall", "obstacle", "box", "ball", "cylinder", "goal", "robot", "person", "table")
 """Semantic classes by number: the ``class`` tag that a spawner gave its asset."""
 
-_ENTITY = re.compile(r"/World/envs/env_\d+/([^/]+)")
+# An object is the same in whichever size.
+_ENTITY = re.compile(r"/World/envs/env_\d+/([^/]+?)(?:_size_\d+)?(?:/|$)")
 
 
 class Segmentation:

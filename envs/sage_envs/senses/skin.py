@@ -67,7 +67,7 @@ def _spread(
     forces: wp.array3d[wp.vec3f],
     quat: wp.array[wp.quatf],
     height: wp.array2d[float],
-    half: wp.array[float],
+    half: wp.array2d[float],
     bottom: float,
     top: float,
     sectors: int,
@@ -75,7 +75,7 @@ def _spread(
     taxels: wp.array3d[float],
 ):
     world = wp.tid()
-    ticks, known = forces.shape[1], half.shape[0]
+    ticks, known = forces.shape[1], half.shape[1]
     for partner in range(forces.shape[2]):
         force = wp.vec3f(0.0)
         for tick in range(ticks):
@@ -86,8 +86,8 @@ def _spread(
             low, high = bottom, top
             if partner < known:
                 # A partner above or below (a box on the lid) touches the nearest rim.
-                low = wp.clamp(height[world, partner] - half[partner], bottom, top)
-                high = wp.clamp(height[world, partner] + half[partner], bottom, top)
+                low = wp.clamp(height[world, partner] - half[world, partner], bottom, top)
+                high = wp.clamp(height[world, partner] + half[world, partner], bottom, top)
             azimuth = wp.atan2(-force[1], -force[0]) * float(sectors) / (2.0 * _PI)
             middle = (0.5 * (low + high) - bottom) * float(rows) / (top - bottom) - 0.5
             across, along = wp.float32(0.0), wp.float32(0.0)
@@ -114,7 +114,7 @@ def spread(
         forces: Force of each partner at some physics steps, of which the mean counts (N, ticks, M, 3) [N].
         quat: How the cylinder is turned, xyzw (N, 4).
         height: Height of the first partners' middles above the cylinder's origin (N, K) [m].
-        half: Half their heights (K,) [m].
+        half: Half their heights (N, K) [m].
         bottom: Lower edge of the skin above the origin [m].
         top: Upper edge [m].
         sectors: Taxels around; taxel 0 faces forward (+x), counting counter-clockwise.

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import torch
 from torch import Tensor
 
 from ..observations import TACTILE_WIDTH
@@ -73,14 +72,13 @@ class SkinTouch:
         if self.width != TACTILE_WIDTH:
             raise ValueError(f"skin={skin.sectors}x{skin.rows} taxels: must be {TACTILE_WIDTH} in all")
         self._body = env.robot.body_names.index(link)
-        self._half = torch.tensor([t.height / 2 for t in env.objects], device=env.device)
 
     def feel(self, ticks: int) -> Tensor:
         """See :meth:`Touch.feel`."""
         skin, pose = self._skin, self._env.robot.data.body_link_pose_w.torch[:, self._body]
         height = self._env.loose.data.body_link_pose_w.torch[..., 2] - pose[:, 2:3]
         edges = (skin.bottom, skin.top, skin.sectors, skin.rows)
-        return spread(self.forces(ticks), pose[:, 3:], height, self._half, *edges)
+        return spread(self.forces(ticks), pose[:, 3:], height, self._env.sizes.half_height, *edges)
 
     def forces(self, ticks: int) -> Tensor:
         """Force of each partner on the skin, newest physics step first (N, ticks, M, 3) [N].
