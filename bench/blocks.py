@@ -79,7 +79,8 @@ def schedule(compared: list[Kind], rounds: int, steps: int) -> list[Block]:
     warm_up = [Block(kind, WARM_UP, timed=False) for kind in compared]
     turns = [Block(kind, steps) for kind in alternating(compared, rounds)]
     watched = [
-        Block(kind, max(2 * steps, 20), timed=False, watched=True) for kind in (compared[0], Kind(ENCODE, False))
+        Block(kind, max(2 * steps, 20), timed=False, watched=True)
+        for kind in (compared[0], Kind(WAKE, compared[0].stock), Kind(ENCODE, False))
     ]
     return [*warm_up, *turns, *watched]
 

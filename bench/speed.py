@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sage_ext.config_hydra import groups
 from sage_ext.errors import SageError
 
-from . import blocks, speed_counterfactual, speed_cycle, speed_sleep, speed_wake
+from . import blocks, speed_counterfactual, speed_cycle, speed_sleep, speed_tasks, speed_wake
 from .table import OURS, RESULTS, Table, arguments, median_iqr, run_bench, say
 from .timing import paired_ratio
 
@@ -42,13 +43,17 @@ cases and metrics:
   cycle        seconds         wall-clock of `sage-ext cycle preset=demo`, simulator start included (after an untimed
                peak_gb         preset=debug, which lets Warp compile its kernels); targets 60 s and 3 GB
 
+with --task, the case of another task's rows is wake/TASK-ID and so on, for example wake/Sage-Lift; --task all adds the
+plain wake of Sage-Navigation, too
+
 arms:
-  sage-ext                     as users get it: on a CPU, our renderer casts rays on all cores; targets 0.85 for wake
+  sage-ext                     as users get it: on a CPU, our renderer casts rays on all cores; targets 1.2 for wake
                                and 0.6 for wake+encode
-  sage-ext, stock renderer     like for like: what the senses cost
+  sage-ext, stock renderer     like for like: what the senses cost; target 0.85 for wake
   bare, pure                   what is compared with; `bare, our renderer` tells what the renderer alone brings
   part: ...                    where the time of a step of all worlds, or of an update, goes [ms], from blocks of their
-                               own, because stopwatches cost time too
+                               own, because stopwatches cost time too. In the case wake senses come one after the
+                               other, so that each shows its own cost; else they are computed while rays are cast
 Value is the median over the rounds, spread the interquartile range. steps_per_s counts steps of all worlds together.
 """
 
@@ -60,6 +65,7 @@ presets:
 examples:
   python -m bench.speed                                 all cases, rows into runs/bench/speed.json
   python -m bench.speed --cases wake --rounds 20        one case, more rounds
+  python -m bench.speed --task all --rounds 8           wake of every task, each in a process of its own
   python -m bench.speed --json before.json --seed 1
 """
 
@@ -74,14 +80,22 @@ def main(argv: list[str] | None = None) -> int:
         The exit code.
     """
     parser = arguments("speed", DESCRIPTION, EPILOG)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="which to measure (default all)")
+    parser.add_argument("--cases", nargs="+", choices=CASES, help="which to measure (default all; with --task, wake)")
+    parser.add_argument(
+        "--task", choices=(*sorted(groups()["task"]), speed_tasks.ALL), metavar="NAME",
+        help=f"measure wake of this task: {', '.join(sorted(groups()['task']))} or all (default {speed_tasks.FIRST})",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=_whole, default=12, metavar="N", help="blocks of each kind (default 12)")
     parser.add_argument("--worlds", type=_whole, metavar="N", help="parallel worlds (default: what the preset says)")
     parser.add_argument(
         "--steps", type=_whole, default=10, metavar="N",
         help="environment steps of a block of wake; a multiple of 10 gives each as many snapshots (default 10)",
     )  # fmt: skip
-    return run_bench(measure, parser.parse_args(argv))
+    options = parser.parse_args(argv)
+    options.cases = options.cases or (["wake"] if options.task else list(CASES))
+    if options.task and options.cases != ["wake"]:
+        parser.error(f"--task {options.task}: other cases are measured for {speed_tasks.FIRST} only; use --cases wake")
+    return run_bench(measure, options)
 
 
 def measure(options: argparse.Namespace) -> Table:
@@ -103,8 +117,12 @@ def measure(options: argparse.Namespace) -> Table:
         # First, while this process is small: Linux counts a parent's memory to its child's peak.
         if "cycle" in options.cases:
             speed_cycle.measure(table, options, work)
-        if set(options.cases) - {"cycle"}:
+        if options.task == speed_tasks.ALL:
+            speed_tasks.measure(table, options, work)
+        elif set(options.cases) - {"cycle"}:
             measure_phases(table, options, work)
+            if options.task not in (None, speed_tasks.FIRST):
+                table.rows = speed_tasks.renamed(table.rows, table.budget["task"])
     finally:
         shutil.rmtree(work, ignore_errors=True)
     budget["seconds"] = round(time.monotonic() - start)
@@ -126,6 +144,7 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
     # Some steps to spare, because all worlds' episodes end at once and what follows a reset is no usual step.
     steps = 5 + blocks.wake_steps(blocks.schedule(blocks.kinds(True), rounds, options.steps))
     size = ["preset=demo", "task.num_envs=16", "task.device=cpu"] if options.preset == "cpu" else ["preset=gpu"]
+    size += [f"task={options.task or speed_tasks.FIRST}"]
     size += [f"task.num_envs={options.worlds}"] if options.worlds else []
     usual = load_config(size)
     config = load_config([*size, f"seed={options.seed}", f"task.episode_length_s={steps / STEPS_PER_SECOND}"])
@@ -147,7 +166,7 @@ def measure_phases(table: Table, options: argparse.Namespace, work: Path) -> Non
         with quiet(work / "simulator.log"):
             lived = speed_wake.measure(env, mind, memory, plan, config.memory.snapshot_every, options.seed)
         if "wake" in options.cases:
-            table.budget |= {"worlds": env.num_envs, "camera": config.task.resolution}
+            table.budget |= {"task": config.task.id, "worlds": env.num_envs, "camera": config.task.resolution}
             table.budget |= {"rounds": rounds, "steps_a_block": options.steps}
             wake_rows(table, lived, env.num_envs, usual.task.steps)
         if {"camera", "counterfactual"} & set(options.cases):

@@ -23,6 +23,7 @@ own, without any contact report and with a camera mounted on the robot, four phy
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,8 +105,12 @@ class Encoding:
         return self._policy.act(observation)
 
 
+class _Done(Exception):
+    """The schedule was run."""
+
+
 def measure(env: Any, mind: Mind, memory: Memory, blocks: list[Block], snapshot_every: int, seed: int) -> Times:
-    """Run the schedule within one wave of wake.
+    """Run the schedule within wake, one wave of it unless episodes end early.
 
     Args:
         env: The environment, whose episodes last :func:`~bench.blocks.wake_steps` at least.
@@ -115,8 +120,6 @@ def measure(env: Any, mind: Mind, memory: Memory, blocks: list[Block], snapshot_
         snapshot_every: Steps between two snapshots.
         seed: Seed of the wave.
 
-    Raises:
-        RuntimeError: All episodes ended before the schedule did.
     """
     from sage_ext import wake as waking
     from sage_tasks.policies import make_policy
@@ -132,21 +135,26 @@ def measure(env: Any, mind: Mind, memory: Memory, blocks: list[Block], snapshot_
     def watch() -> Parts:
         return stopwatches(Parts(sync), env, contacts, mind, memory, waking)
 
+    def check() -> None:
+        if run.done:
+            raise _Done
+
     run = Blocks(blocks, bare, lambda kind: dressed(env, kind), watch, sync)
     try:
         waking.wake(
             env,
             lambda s: Encoding(make_policy("random", env, s), mind, run),
             memory,
-            env.num_envs,
+            sys.maxsize,
             snapshot_every,
             seed,
             on_step=run.on_step,
+            check=check,
         )
+    except _Done:
+        pass
     finally:
         run.close()
-    if not run.done:
-        raise RuntimeError("all episodes ended early: try another --seed")
     run.times.reset = _reset_seconds(env, seed)
     return run.times
 
@@ -157,15 +165,17 @@ def stopwatches(parts: Parts, env: Any, contacts: list[Any], mind: Any, memory: 
     parts.method("physics: write, step, read", scene, "write_data_to_sim", "update")
     parts.method("physics: write, step, read", env.sim, "step")
     for sensor in contacts:
-        parts.method("contact sensors", sensor, "update")
+        parts.method("contact sensors (touch, audio)", sensor, "update")
     parts.method("physics control, actions", env, "_apply_action", "command")
-    parts.method("camera: pose", camera, "set_world_poses")
-    parts.method("camera: pose", env, "camera_pose")
-    parts.method("camera: RGB and depth", camera, "update")
-    parts.method("camera: RGB and depth", env, "look")
-    parts.method("audio", env.senses.hearing.audio, "hear", "spectrogram")
-    parts.method("contacts to touch and sound", env.senses, "update")
-    parts.method("proprioception, critic", env, "_proprioception", "_critic")
+    parts.method("camera pose", camera, "set_world_poses")
+    parts.method("camera pose", env, "camera_pose")
+    parts.method("sense: RGB and depth", camera, "update")
+    parts.method("sense: RGB and depth", env, "look")
+    parts.method("sense: audio", env.senses.hearing, "listen")
+    parts.method("sense: touch", env.touch, "feel")
+    parts.method("sense: proprioception, IMU", env, "_proprioception")
+    parts.method("sense: proprioception, IMU", env.senses.imu, "feel")
+    parts.method("ground truth", env, "_critic")
     parts.method("rewards, ends", env, "_get_rewards", "_get_dones")
     parts.method("snapshots", env, "snapshot")
     parts.method("memory", memory, "append")

@@ -35,6 +35,7 @@ class SimulatedBody:
             difficulty=task.difficulty,
             noise=task.noise,
             segmentation=task.segmentation,
+            object_sizes=task.object_sizes,
             randomisation=dataclasses.asdict(config.randomisation),
         )
         return env

@@ -26,6 +26,7 @@ class TaskConfig:
     difficulty: str
     noise: str
     segmentation: bool
+    object_sizes: tuple[float, ...]
     num_envs: int
     physics: str
     device: str | None
@@ -48,6 +49,7 @@ class RandomisationConfig:
     restitution_scale: tuple[float, float]
     mass_scale: tuple[float, float]
     strength_scale: tuple[float, float]
+    size_scale: tuple[float, float]
     yaw_deg: float
     pitch_deg: float
     shift_m: float

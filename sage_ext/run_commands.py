@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .runs import Run
 
 FIXED = (
-    "runs", "name", "task.id", "task.physics", "task.resolution", "task.segmentation", "task.episode_length_s",
-    "memory.capacity", "memory.snapshot_every", "randomisation.",
+    "runs", "name", "task.id", "task.physics", "task.resolution", "task.segmentation", "task.object_sizes",
+    "task.episode_length_s", "memory.capacity", "memory.snapshot_every", "randomisation.",
 )  # fmt: skip
 """Beginnings of keys that a run keeps: what it remembers was made with them."""
 

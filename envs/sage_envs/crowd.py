@@ -24,7 +24,10 @@ import math
 from dataclasses import dataclass
 
 import torch
+import warp as wp
 from torch import Tensor
+
+wp.set_module_options({"enable_backward": False})
 
 BODY_RADIUS = 0.25
 """Half the breadth of a person's shoulders [m]."""
@@ -42,8 +45,8 @@ BORDER_POTENTIAL, BORDER_RANGE = 10.0, 0.2
 """U0 [m^2/s^2] and R [m] of the repulsion of walls and obstacles."""
 STEP_S = 0.5
 """How far ahead relative steps are allowed for: Delta t [s]. The paper has 2 s for steps that are not relative."""
-SIGHT, UNSEEN = math.radians(100.0), 0.5
-"""Half the angle of sight phi [rad], and the weight c of what is out of sight."""
+COS_SIGHT, UNSEEN = math.cos(math.radians(100.0)), 0.5
+"""Cosine of half the angle of sight phi, and the weight c of what is out of sight."""
 SIDE = 0.15
 """How far repulsion is turned to the right [rad]."""
 ARRIVED = 0.4
@@ -65,7 +68,7 @@ class Others:
         velocity: Their velocities (N, R, 2) [m/s].
         radius: Their radius [m].
         obstacles: Centres of round obstacles (N, M, 2) [m].
-        obstacle_radii: Their radii (M,) [m].
+        obstacle_radii: Their radii (M,) or (N, M) [m].
     """
 
     position: Tensor
@@ -135,50 +138,17 @@ class Crowd:
             dt: Time step [s].
             others: What else there is.
         """
-        velocity = self.velocity + dt * self.acceleration(others)
-        speed = velocity.norm(dim=-1).clamp(min=1e-9)
-        self.velocity = velocity * (TOP_SPEED * self.desired_speed / speed).clamp(max=1.0).unsqueeze(-1)
-        self.position = self.position + dt * self.velocity
-        self.leg_time = self.leg_time + dt
-        arrived = ((self.goal - self.position).norm(dim=-1) < ARRIVED) | (self.leg_time > PATIENCE_S)
-        self.leg = (self.leg + arrived) % self.itinerary.shape[2]
-        self.leg_time = torch.where(arrived, 0.0, self.leg_time)
-        # Steps a second f at speed v: v = f * length and length = ratio * 60 f.
-        rate = (self.velocity.norm(dim=-1) / (60.0 * WALK_RATIO)).sqrt()
-        # Who shuffles on the spot takes no steps.
-        stride = self.stride + dt * torch.where(rate > 0.5, rate, 0.0)
-        self.struck = stride >= 1.0
-        self.stride = stride % 1.0
-
-    def acceleration(self, others: Others) -> Tensor:
-        """Sum of the social forces on each person (N, P, 2) [m/s^2]."""
-        to_goal = self.goal - self.position
-        heading = to_goal / to_goal.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-        drive = (self.desired_speed.unsqueeze(-1) * heading - self.velocity) / RELAXATION_S
-        return drive + self._from_movers(heading, others) + self._from_borders(others)
-
-    def _from_movers(self, heading: Tensor, others: Others) -> Tensor:
-        people, movers = self.position.shape[1], others.position.shape[1]
-        where = torch.cat([self.position, others.position], dim=1)
-        velocity = torch.cat([self.velocity, others.velocity], dim=1)
-        stepping = STEP_S * (velocity.unsqueeze(1) - self.velocity.unsqueeze(2))
-        radius = torch.tensor([BODY_RADIUS] * people + [others.radius] * movers, device=where.device)
-        away = self.position.unsqueeze(2) - where.unsqueeze(1)  # (N, P, P + R, 2)
-        push = ellipse_repulsion(away, stepping, BODY_RADIUS + radius)
-        push = push.masked_fill(torch.eye(people, people + movers, dtype=torch.bool, device=where.device)[..., None], 0)
-        size = push.norm(dim=-1)
-        seen = -(push * heading.unsqueeze(2)).sum(dim=-1) >= size * math.cos(SIGHT)
-        push = push * torch.where(seen, 1.0, UNSEEN).unsqueeze(-1)
-        return _to_the_right(push.sum(dim=2))
-
-    def _from_borders(self, others: Others) -> Tensor:
-        x, y = self.position.unbind(dim=-1)
-        inward = torch.stack([_border(self.half + x) - _border(self.half - x)], dim=-1)
-        inward = torch.cat([inward, (_border(self.half + y) - _border(self.half - y)).unsqueeze(-1)], dim=-1)
-        away = self.position.unsqueeze(2) - others.obstacles.unsqueeze(1)
-        distance = away.norm(dim=-1).clamp(min=1e-6)
-        push = (_border(distance - others.obstacle_radii) / distance).unsqueeze(-1) * away
-        return inward + _to_the_right(push.sum(dim=2))
+        now = (self.position, self.velocity, self.desired_speed, self.itinerary, self.leg, self.leg_time, self.stride)
+        around = (others.position, others.velocity, others.obstacles)
+        self.position, self.velocity = torch.empty_like(self.position), torch.empty_like(self.velocity)
+        self.leg, self.leg_time = torch.empty_like(self.leg), torch.empty_like(self.leg_time)
+        self.stride, self.struck = torch.empty_like(self.stride), torch.empty_like(self.struck)
+        then = (self.position, self.velocity, self.leg, self.leg_time, self.stride, self.struck)
+        wp.init()
+        radii = others.obstacle_radii.expand(others.obstacles.shape[:2]).contiguous()
+        numbers = (wp.from_torch(radii), others.radius, self.half, dt)
+        inputs = [*map(_array, now), *map(_array, around), *numbers, *map(_array, then)]
+        wp.launch(_walk, dim=tuple(self.leg.shape), inputs=inputs, device=str(self.leg.device))
 
     # -- remembered and lived again ----------------------------------------------------------
 
@@ -210,38 +180,117 @@ class Crowd:
         )
 
 
-def ellipse_repulsion(away: Tensor, stepping: Tensor, rims: Tensor) -> Tensor:
-    """Repulsion of movers by the potential ``V0 exp(-(b - rims) / sigma)``.
+def _array(value: Tensor) -> wp.array:
+    """As Warp has it; what ends with coordinates (..., 2) as vectors."""
+    vectors = value.is_floating_point() and value.dim() > 2
+    return wp.from_torch(value.contiguous(), dtype=wp.vec2f) if vectors else wp.from_torch(value)
 
-    ``b`` is the semi-minor axis of the ellipse through a person with the foci at a mover and at the end of the mover's
-    next step.
 
-    Args:
-        away: From each mover to each person (N, P, Q, 2) [m].
-        stepping: Next steps of the movers relative to the persons' (N, P, Q, 2) [m].
-        rims: Sum of the radii of person and mover (Q,) [m].
+@wp.func
+def _ellipse_repulsion(away: wp.vec2f, stepping: wp.vec2f, rims: float) -> wp.vec2f:
+    """Acceleration of a person by a mover, by the potential ``V0 exp(-(b - rims) / sigma)`` [m/s^2].
 
-    Returns:
-        Acceleration of each person by each mover (N, P, Q, 2) [m/s^2].
+    ``b`` is the semi-minor axis of the ellipse through the person with the foci at the mover and at the end of the
+    mover's next step relative to the person's.
     """
-    near, far = away.norm(dim=-1), (away - stepping).norm(dim=-1)
+    rest = away - stepping
+    near, far = wp.length(away), wp.length(rest)
     total = near + far
-    axis = 0.5 * (total.square() - stepping.square().sum(dim=-1)).clamp(min=1e-8).sqrt()
-    unit = away / near.clamp(min=1e-6).unsqueeze(-1) + (away - stepping) / far.clamp(min=1e-6).unsqueeze(-1)
-    gradient = (total / (4.0 * axis)).unsqueeze(-1) * unit
-    gradient = gradient / gradient.norm(dim=-1, keepdim=True).clamp(min=1.0)
-    size = PERSON_POTENTIAL / PERSON_RANGE * torch.exp((rims - axis) / PERSON_RANGE)
-    return size.unsqueeze(-1) * gradient
+    axis = 0.5 * wp.sqrt(wp.max(total * total - wp.length_sq(stepping), 1.0e-8))
+    gradient = (total / (4.0 * axis)) * (away / wp.max(near, 1.0e-6) + rest / wp.max(far, 1.0e-6))
+    size = PERSON_POTENTIAL / PERSON_RANGE * wp.exp((rims - axis) / PERSON_RANGE)
+    return size / wp.max(wp.length(gradient), 1.0) * gradient
 
 
-def _border(distance: Tensor) -> Tensor:
+@wp.func
+def _seen(push: wp.vec2f, heading: wp.vec2f) -> wp.vec2f:
+    """A push, less of it if what pushes is out of sight."""
+    if -wp.dot(push, heading) >= wp.length(push) * COS_SIGHT:
+        return push
+    return UNSEEN * push
+
+
+@wp.func
+def _border(distance: float) -> float:
     """Repulsion of a wall or an obstacle at some distance [m/s^2]."""
-    return BORDER_POTENTIAL / BORDER_RANGE * torch.exp(-distance / BORDER_RANGE)
+    return BORDER_POTENTIAL / BORDER_RANGE * wp.exp(-distance / BORDER_RANGE)
 
 
-def _to_the_right(force: Tensor) -> Tensor:
+@wp.func
+def _to_the_right(force: wp.vec2f) -> wp.vec2f:
     """Turn what pushes a person back so that the person gives way to the right."""
-    x, y = force.unbind(dim=-1)
-    c, s = math.cos(SIDE), math.sin(SIDE)
     # Pushed back along -x, to the right is -y: counter-clockwise.
-    return torch.stack([c * x - s * y, s * x + c * y], dim=-1)
+    c, s = wp.cos(SIDE), wp.sin(SIDE)
+    return wp.vec2f(c * force[0] - s * force[1], s * force[0] + c * force[1])
+
+
+@wp.kernel
+def _walk(
+    position: wp.array2d[wp.vec2f],
+    velocity: wp.array2d[wp.vec2f],
+    desired_speed: wp.array2d[float],
+    itinerary: wp.array3d[wp.vec2f],
+    leg: wp.array2d[wp.int64],
+    leg_time: wp.array2d[float],
+    stride: wp.array2d[float],
+    movers: wp.array2d[wp.vec2f],
+    mover_velocity: wp.array2d[wp.vec2f],
+    obstacles: wp.array2d[wp.vec2f],
+    obstacle_radii: wp.array2d[float],
+    mover_radius: float,
+    half: float,
+    dt: float,
+    new_position: wp.array2d[wp.vec2f],
+    new_velocity: wp.array2d[wp.vec2f],
+    new_leg: wp.array2d[wp.int64],
+    new_leg_time: wp.array2d[float],
+    new_stride: wp.array2d[float],
+    struck: wp.array2d[bool],
+):
+    world, person = wp.tid()
+    here, moving = position[world, person], velocity[world, person]
+    goal = itinerary[world, person, int(leg[world, person])]
+    to_goal = goal - here
+    heading = to_goal / wp.max(wp.length(to_goal), 1.0e-6)
+
+    push = wp.vec2f(0.0)
+    for other in range(position.shape[1]):
+        if other != person:
+            stepping = STEP_S * (velocity[world, other] - moving)
+            push += _seen(_ellipse_repulsion(here - position[world, other], stepping, 2.0 * BODY_RADIUS), heading)
+    for other in range(movers.shape[1]):
+        stepping = STEP_S * (mover_velocity[world, other] - moving)
+        rims = BODY_RADIUS + mover_radius
+        push += _seen(_ellipse_repulsion(here - movers[world, other], stepping, rims), heading)
+    for obstacle in range(obstacles.shape[1]):
+        away = here - obstacles[world, obstacle]
+        distance = wp.max(wp.length(away), 1.0e-6)
+        push += _border(distance - obstacle_radii[world, obstacle]) / distance * away
+    inward = wp.vec2f(
+        _border(half + here[0]) - _border(half - here[0]), _border(half + here[1]) - _border(half - here[1])
+    )
+    drive = (desired_speed[world, person] * heading - moving) / RELAXATION_S
+
+    going = moving + dt * (drive + _to_the_right(push) + inward)
+    going = going * wp.min(TOP_SPEED * desired_speed[world, person] / wp.max(wp.length(going), 1.0e-9), 1.0)
+    there = here + dt * going
+    new_velocity[world, person] = going
+    new_position[world, person] = there
+
+    walked = leg_time[world, person] + dt
+    arrived = wp.length(goal - there) < ARRIVED or walked > PATIENCE_S
+    if arrived:
+        new_leg[world, person] = wp.int64((int(leg[world, person]) + 1) % itinerary.shape[2])
+        new_leg_time[world, person] = 0.0
+    else:
+        new_leg[world, person] = leg[world, person]
+        new_leg_time[world, person] = walked
+
+    # Steps a second f at speed v: v = f * length and length = ratio * 60 f.
+    rate = wp.sqrt(wp.length(going) / (60.0 * WALK_RATIO))
+    taken = float(stride[world, person])
+    # Who shuffles on the spot takes no steps.
+    if rate > 0.5:
+        taken = taken + dt * rate
+    struck[world, person] = taken >= 1.0
+    new_stride[world, person] = taken - wp.floor(taken)

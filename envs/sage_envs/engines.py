@@ -30,6 +30,11 @@ class EngineCfg(PresetCfg):
     default: OvPhysxCfg = ovphysx
 
 
+def resizes(physics: object) -> bool:
+    """Whether an engine, given its config, lets shapes that are there be given other sizes."""
+    return isinstance(physics, NewtonCfg)
+
+
 @configclass
 class RendererPresetCfg(MultiBackendRendererCfg):
     """``renderer=newton_renderer|rtx|...``, as in Isaac Lab; ray casting by default, which needs no GPU."""

@@ -15,7 +15,7 @@ from isaaclab.utils import configclass
 from torch import Tensor
 
 from .palette import Palette
-from .physics import FRICTION, KNOBS
+from .physics import FRICTION, KNOBS, SIZE
 
 if TYPE_CHECKING:
     from .sage_env import SageEnv
@@ -36,6 +36,8 @@ class RandomisationCfg:
     restitution_scale: Range = SAME
     mass_scale: Range = SAME
     strength_scale: Range = SAME
+    size_scale: Range = SAME
+    """Of the loose objects; one of those sizes within the range that the scene was made with."""
     yaw_deg: float = 0.0
     """The camera is turned by up to this, either way."""
     pitch_deg: float = 0.0
@@ -64,7 +66,7 @@ class Randomiser:
         ranges: dict[str, Range] = {name: getattr(self._cfg, name) for name in KNOBS if hasattr(self._cfg, name)}
         self._ranges = {name: span for name, span in ranges.items() if tuple(span) != SAME}
         for name, span in self._ranges.items():
-            env.physics.check(name, span)
+            env.physics.check(name, self._sizes(span) if name == SIZE else span)
         cfg = self._cfg
         colored = bool(cfg.color) or tuple(cfg.light) != SAME or bool(cfg.light_turn_deg)
         self.palette = Palette(env) if colored else None
@@ -73,6 +75,24 @@ class Randomiser:
     def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
         device = self._env.device
         return low + (high - low) * torch.rand(*shape, generator=self._env.generator, device=device)
+
+    def _sizes(self, span: Range) -> list[float]:
+        """Sizes within a range.
+
+        Raises:
+            ValueError: There is none.
+        """
+        sizes = self._env.physics.object_sizes
+        inside = [size for size in sizes if span[0] <= size <= span[1]]
+        if not inside:
+            raise ValueError(
+                f"randomisation.{SIZE}={list(span)}: holds none of the sizes {list(sizes)} that objects have"
+            )
+        return inside
+
+    def _one_of(self, choices: list[float], n: int) -> Tensor:
+        place = self._uniform(0.0, len(choices), n).long().clamp(max=len(choices) - 1)
+        return torch.tensor(choices, device=self._env.device)[place]
 
     def draw(self, env_ids: Tensor) -> None:
         """Draw anew for some worlds (n,), whose physics and camera are nominal now."""
@@ -87,7 +107,7 @@ class Randomiser:
                 values |= {name: low + (high - low) * place} if name in self._ranges else {}
         for name, span in self._ranges.items():
             if name not in FRICTION:
-                values[name] = self._uniform(*span, n)
+                values[name] = self._one_of(self._sizes(span), n) if name == SIZE else self._uniform(*span, n)
         env.physics.put(values, env_ids)
         if cfg.yaw_deg or cfg.pitch_deg or cfg.shift_m:
             reach = [math.radians(cfg.yaw_deg), math.radians(cfg.pitch_deg), *[cfg.shift_m] * 3]

@@ -57,7 +57,8 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
     where, ground = snapshot.layout(env), env.ground(rows)
     poses = rows[:, where["objects.pose"]].view(n, bodies, 7)
     velocities = rows[:, where["objects.velocity"]].view(n, bodies, 6)
-    radii = torch.tensor([thing.outline for thing in env.objects], device=env.device)
+    scale = env.sizes.scale[:n]
+    radii = torch.tensor([thing.outline for thing in env.objects], device=env.device) * scale
 
     def chance(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator).to(env.device)
@@ -66,12 +67,12 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
     high = torch.tensor([ground.x[1], ground.y[1]], device=env.device)
     for body in torch.randperm(bodies, generator=generator).tolist():
         thing, rest = env.objects[body], [other for other in range(bodies) if other != body]
-        edge = radii[body] + GAP
+        edge = radii[:, body].view(n, 1, 1) + GAP
         spots = low + edge + chance(n, CANDIDATES, 2) * (high - low - 2 * edge)
         taken = torch.cat([ground.taken, poses[:, rest, :2]], 1)
-        gaps = torch.cdist(spots, taken) - torch.cat([ground.radii, radii[rest].expand(n, -1)], 1).unsqueeze(1)
+        gaps = torch.cdist(spots, taken) - torch.cat([ground.radii, radii[:, rest]], 1).unsqueeze(1)
         free = (gaps > edge).all(-1)
-        height = torch.full((n, CANDIDATES, 1), thing.height / 2, device=env.device)
+        height = (thing.height / 2 * scale[:, body]).view(n, 1, 1).expand(n, CANDIDATES, 1)
         shown = in_picture(env, torch.cat([spots, height], -1)) == (chance(n, 1) < SHOWN)
         chosen = (2 * free.float() + shown.float()).argmax(1)
         worlds = torch.arange(n, device=env.device)

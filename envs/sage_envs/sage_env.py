@@ -12,12 +12,15 @@ from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 from . import snapshot
+from .apparent import ApparentSizes
+from .copies import Copies, spawn_copies
 from .counterfactual import Observations, Variation, counterfactuals, render_states
 from .dreams import Dream, dream, foresee
+from .engines import resizes
 from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
-from .physics import Clock, PhysicsControl, Scope, make_engine
+from .physics import Clock, Engine, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
 from .rearrange import Ground, rearrange
 from .relive import relive
@@ -25,11 +28,13 @@ from .sage_env_cfg import SageEnvCfg
 from .scene_parts import Thing
 from .senses.audio import Source
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
-from .senses.hearing import Barriers, no_sounds
+from .senses.hearing import no_sounds
 from .senses.noise import SensorNoise
+from .senses.paths import Barriers
 from .senses.segmentation import Segmentation
 from .senses.senses import Senses
 from .senses.touch import Touch
+from .sizes import Sizes, spawned
 
 
 class SageEnv(DirectRLEnv):
@@ -40,6 +45,7 @@ class SageEnv(DirectRLEnv):
 
     Attributes:
         physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
+        sizes: Sizes of the loose objects, world by world.
         senses: Hearing, touch and IMU.
         guard: Ends episodes of worlds that broke or lost a body.
         randomiser: Draws what differs from world to world at each reset.
@@ -71,6 +77,9 @@ class SageEnv(DirectRLEnv):
             **kwargs: Passed on.
         """
         prepare_process()
+        self._options = spawned(cfg.object_sizes)
+        if len(self._options) > 1 and not resizes(cfg.sim.physics):
+            spawn_copies(cfg, self._options)
         with drowsy_threads():
             super().__init__(cfg, render_mode, **kwargs)
 
@@ -91,7 +100,8 @@ class SageEnv(DirectRLEnv):
         self.robot: Articulation = self.scene["robot"]
         self.loose: RigidObjectCollection = self.scene["objects"]
         engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
-        self.physics = PhysicsControl(engine, Clock(self), n, device)
+        self.sizes = self._make_sizes(engine)
+        self.physics = PhysicsControl(engine, Clock(self), n, device, self.sizes)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
         self._to_opengl = torch.tensor(TO_OPENGL, device=device).repeat(n, 1)
@@ -104,7 +114,27 @@ class SageEnv(DirectRLEnv):
         self.guard = Guard(self)
         self.randomiser = Randomiser(self)
         self._ticks = 0
+        self._apparent: ApparentSizes | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
+
+    def _make_sizes(self, engine: Engine) -> Sizes:
+        """Sizes of the loose objects, and views on their copies where there are some."""
+        several = len(self._options) > 1
+        copies = Copies(self.scene, len(self.objects)) if several and not resizes(self.cfg.sim.physics) else None
+
+        def follow(sizes: Sizes) -> None:
+            if copies is None:
+                engine.resize(sizes.scale, max(sizes.options))
+            else:
+                copies.choose(sizes)
+                engine.hold(copies.parked)
+
+        if copies is not None:
+            self.loose = copies.loose
+        sizes = Sizes(self.loose, self.objects, self._options, follow)
+        if several:
+            follow(sizes)
+        return sizes
 
     # -- what a task provides --------------------------------------------------------------
 
@@ -229,6 +259,21 @@ class SageEnv(DirectRLEnv):
         """What the engine can do with each knob of :attr:`physics`: per world, for the whole scene, or not at all."""
         return self.physics.capabilities
 
+    def show_sizes(self, scale: Tensor | None, env_ids: Tensor | None = None) -> None:
+        """Have the camera show loose objects in other sizes than they have; see :mod:`sage_envs.apparent`.
+
+        Args:
+            scale: Factors on the sizes they have (n, B), each in 0.1..10; None shows all worlds as they are.
+            env_ids: Worlds (n,); all when None.
+
+        Raises:
+            ValueError: A factor out of range, or a scene whose renderer cannot be told.
+        """
+        if self._apparent is None and scale is not None:
+            self._apparent = ApparentSizes(self)
+        if self._apparent is not None:
+            self._apparent.put(scale, env_ids)
+
     # -- moments remembered and lived again --------------------------------------------------
 
     def snapshot(self, env_ids: Tensor | None = None) -> Tensor:
@@ -319,6 +364,8 @@ class SageEnv(DirectRLEnv):
             camera._renderer.meanwhile = meanwhile
         else:
             meanwhile()
+        if self._apparent is not None:
+            self._apparent.place()
         position, quat = self.camera_pose()
         # Turned here: Isaac Lab's own conversion goes through matrices and takes as long as ten of these products.
         camera.set_world_poses(position, quat_mul(quat, self._to_opengl), convention="opengl")

@@ -39,6 +39,9 @@ class SageEnvCfg(DirectRLEnvCfg):
     state_space: gym.Space | int = 0
 
     randomisation: RandomisationCfg = RandomisationCfg()
+    object_sizes: tuple[float, ...] = (1.0,)
+    """Sizes that loose objects can have, as factors; what ``size_scale`` can be set to. On OvPhysX each costs a body an
+    object, so there is one by default."""
 
     camera_mount: tuple[float, float, float] = MISSING  # type: ignore[assignment]
     """Position of the camera, and of the microphone, on the robot's body [m]."""

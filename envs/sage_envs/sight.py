@@ -41,7 +41,7 @@ def sight(env: SageEnv) -> Sight:
     offset, turn = _in_camera(env, centre)
     velocity = quat_apply_inverse(turn, env.loose.data.body_com_vel_w.torch[..., :3].contiguous())
     pixel, inside = _project(env, offset)
-    radius = radii(env).expand(centre.shape[:2])
+    radius = env.sizes.edges[..., 0] / 2
     return Sight(offset, velocity, pixel, radius, inside & (radius / offset[..., 0].clamp(min=1e-3) > LARGE))
 
 
@@ -80,8 +80,3 @@ def objects_in_view(env: SageEnv) -> Tensor:
     row, column = seen.pixel.long().unbind(-1)
     there = depth[world, row.clamp(0, height - 1), column.clamp(0, width - 1)]
     return seen.in_frame & ((there - seen.position[..., 0]).abs() < 1.5 * seen.radius + 0.02)
-
-
-def radii(env: SageEnv) -> Tensor:
-    """Radii of the loose objects (B,) [m]."""
-    return torch.tensor([thing.radius for thing in env.objects], device=env.device)

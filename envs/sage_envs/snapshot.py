@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .physics import SIZE
+
 if TYPE_CHECKING:
     from .sage_env import SageEnv
 
@@ -28,6 +30,8 @@ def _parts(env: SageEnv) -> Iterator[tuple[str, Tensor]]:
     yield "objects.velocity", env.loose.data.body_com_vel_w.torch.flatten(1)
     for name in env.physics.per_world:
         yield name, env.physics.get(name).view(env.num_envs, -1)
+    if len(env.sizes.options) > 1:
+        yield "object_scale", env.sizes.scale
     yield "viewpoint", env.viewpoint
     if env.randomiser.palette is not None:
         yield "colors", env.randomiser.palette.get().flatten(1)
@@ -83,6 +87,7 @@ def place(env: SageEnv, rows: Tensor, env_ids: Tensor) -> None:
         env_ids: Worlds (n,).
     """
     where, index, origins = layout(env), env_ids.int(), env.scene.env_origins[env_ids]
+    _resize(env, rows, env_ids, where)
     pose = rows[:, where["robot.pose"]].contiguous()
     pose[:, :3] += origins
     env.robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=index)
@@ -93,6 +98,13 @@ def place(env: SageEnv, rows: Tensor, env_ids: Tensor) -> None:
     env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
     env.set_task_state(env_ids, {k[5:]: rows[:, where[k]].contiguous() for k in where if k.startswith("task.")})
     _paint(env, rows, env_ids, where)
+
+
+def _resize(env: SageEnv, rows: Tensor, env_ids: Tensor, where: dict[str, slice]) -> None:
+    """Sizes as they were; before poses are written, which they move."""
+    if "object_scale" in where:
+        env.physics.put({SIZE: rows[:, where[SIZE]].squeeze(1)}, env_ids)
+        env.physics.set_object_sizes(rows[:, where["object_scale"]], env_ids)
 
 
 def _paint(env: SageEnv, rows: Tensor, env_ids: Tensor, where: dict[str, slice]) -> None:
@@ -119,6 +131,7 @@ def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     rows = rows.to(env.device).float()
     ids = torch.arange(n, device=env.device) if env_ids is None else torch.as_tensor(env_ids, device=env.device).long()
     index, origins = ids.int(), env.scene.env_origins[ids]
+    _resize(env, rows, ids, where)
 
     def part(name: str) -> Tensor:
         return rows[:, where[name]].contiguous()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import TASKS
@@ -59,6 +59,7 @@ def load_cfg(
     segmentation: bool = False,
     noise: str = "none",
     randomisation: Mapping[str, Any] | None = None,
+    object_sizes: Sequence[float] = (1.0,),
 ) -> SageEnvCfg:
     """A task's config with its presets resolved.
 
@@ -74,6 +75,7 @@ def load_cfg(
         segmentation: Whether ``critic`` also tells class and instance of each pixel.
         noise: How imperfect the sensors are, one of :data:`NOISES`.
         randomisation: Fields of :class:`sage_envs.randomisation.RandomisationCfg`; nothing is drawn when None.
+        object_sizes: Sizes that loose objects can have, as factors; see :class:`sage_envs.sage_env_cfg.SageEnvCfg`.
 
     Raises:
         ValueError: Unknown engine, difficulty or noise, or a task without presets of that difficulty.
@@ -106,6 +108,7 @@ def load_cfg(
         from sage_envs.randomisation import RandomisationCfg
 
         cfg.randomisation = RandomisationCfg(**randomisation)
+    cfg.object_sizes = tuple(object_sizes)
     if segmentation:
         from sage_envs.senses.segmentation import KINDS
 

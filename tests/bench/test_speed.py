@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import blocks, speed, speed_cycle, speed_sleep, speed_wake, table, timing
+from bench import blocks, speed, speed_cycle, speed_sleep, speed_tasks, speed_wake, table, timing
 from bench.blocks import BARE, ENCODE, WAKE, Block, Kind
 from sage_ext.errors import SageError
 
@@ -149,7 +151,7 @@ def test_blocks_charge_each_kind_its_own_steps() -> None:
         assert times.blocks[kind] == pytest.approx([COSTS[kind.case] + kind.stock] * 3)
     assert taken == blocks.wake_steps(blocks.schedule(kinds, 3, 10))
     assert len(entered) == len(blocks.schedule(kinds, 3, 10))
-    assert set(times.parts) == {Kind(BARE, True), Kind(ENCODE, False)}
+    assert set(times.parts) == {Kind(BARE, True), Kind(WAKE, True), Kind(ENCODE, False)}
 
 
 def test_the_base_is_stock_where_there_are_two_renderers() -> None:
@@ -279,3 +281,45 @@ def test_a_block_left_halfway_is_put_back() -> None:
     run.on_step()
     run.close()
     assert left == [Kind(WAKE, True)] and not run.done
+
+
+# -- every task --------------------------------------------------------------------------------------
+
+
+def test_every_task_has_rows_of_its_own_and_navigation_the_plain_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each task is measured by a process that is told which; here a script answers for it."""
+    program = tmp_path / "python"
+    program.write_text(
+        """#!/bin/sh
+while [ $# -gt 0 ]; do case $1 in --task) t=$2;; --json) j=$2;; esac; shift; done
+echo '{"budget": {"task": "ID-'$t'", "worlds": 16, "camera": 64, "rounds": 1, "steps_a_block": 10}, "rows": [' > $j
+if [ $t = navigation ]; then case=wake; else case=wake/ID-$t; fi
+echo '{"arm": "sage-ext", "case": "'$case'", "metric": "ms", "value": 1.0, "spread": null}]}' >> $j
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(speed, "RESULTS", tmp_path)
+    path = tmp_path / "rows.json"
+    assert speed.main(["--task", "all", "--json", str(path)]) == 0
+    cases = {row["case"] for row in json.loads(path.read_text())["rows"]}
+    assert {"wake", "wake/ID-navigation", "wake/ID-lift", "wake/ID-social_follow"} <= cases
+    assert len(cases) == 8
+
+
+def test_a_task_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho broken\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    options = argparse.Namespace(preset="cpu", seed=0, run=None, rounds=1, worlds=None, steps=10)
+    with pytest.raises(SageError, match=r"--task=lift: exit code 3: ...broken"):
+        speed_tasks.run("lift", options, tmp_path / "rows.json", tmp_path / "log")
+
+
+def test_other_cases_of_other_tasks_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        speed.main(["--task", "lift", "--cases", "sleep"])
+    assert "--task lift: other cases are measured for navigation only; use --cases wake" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_the_sense_is_ear_band_frame(env: SageEnv) -> None:
     heard = observation["policy"]["audio"].view(WORLDS, 2, EAR_BANDS, 16)
     assert (heard[:, 0] != heard[:, 1]).any()
     for ear in range(2):
-        again = log_mel(hearing.waveform[:, ear], hearing.audio.sample_rate, before[ear::2], EAR_BANDS)
+        again = log_mel(hearing.waveform[:, ear], hearing.audio.sample_rate, before[:, ear], EAR_BANDS)
         torch.testing.assert_close(heard[:, ear], again)
 
 
@@ -102,16 +102,25 @@ def test_a_moment_in_the_middle_of_a_sound_goes_on(env: SageEnv) -> None:
 
 
 def test_barriers_are_met_on_the_straight_way_only() -> None:
-    from sage_envs.senses.hearing import Barriers, blocked
+    from sage_envs.senses.paths import SCREEN, Barriers, paths
 
     box = Barriers(torch.tensor([[[1.0, 0.0, 0.3]]]), torch.tensor([[0.1, 0.5, 0.3]]), torch.tensor([[0.0]]))
     turned = box._replace(yaw=torch.tensor([[math.pi / 2]]))
-    ear = torch.tensor([[[0.0, 0.0, 0.3]]])
-    places = [[2.0, 0.0, 0.3], [2.0, 0.8, 0.3], [2.0, 1.2, 0.3], [0.5, 0.0, 0.3], [2.0, 0.0, 1.2], [-2.0, 0.0, 0.3]]
-    source = torch.tensor([places])
-    assert blocked(ear, source, box)[0, 0].tolist() == [True, True, False, False, False, False]
-    assert blocked(ear, source, turned)[0, 0].tolist() == [True, False, False, False, True, False]
+    places = [[2.0, 0.0, 0.3], [2.0, 0.8, 0.3], [2.0, 1.2, 0.3], [0.5, 0.0, 0.3], [2.0, 0.0, 1.2], [-2.0, 0.1, 0.3]]
+
+    def shares(barriers: Barriers | None, places: list[list[float]] = places) -> Tensor:
+        head, turn = torch.tensor([[0.0, 0.0, 0.3]]), torch.tensor([[0.0, 0.0, 0.0, 1.0]])
+        ear, ahead = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0]])
+        out = torch.zeros(2, 1, len(places))
+        paths(head, turn, ear, ahead, torch.tensor([places]), barriers, out)
+        return out[1, 0]
+
+    free = shares(None)
+    torch.testing.assert_close(free[:4], torch.tensor([1.0, 0.9642, 0.9287, 1.0]), atol=1e-4, rtol=0.0)
+    for barriers, met in ((box, [1, 1, 0, 0, 0, 0]), (turned, [1, 0, 0, 0, 1, 0])):
+        expected = torch.where(torch.tensor(met) > 0, SCREEN * free, free)
+        torch.testing.assert_close(shares(barriers), expected)
     # Turned to the left by an eighth, it lies across the way to the left only.
-    slanted = box._replace(yaw=torch.tensor([[math.pi / 4]]))
-    aside = torch.tensor([[[1.5, 0.75, 0.3], [1.5, -0.75, 0.3]]])
-    assert blocked(ear, aside, slanted)[0, 0].tolist() == [True, False]
+    slanted, aside = box._replace(yaw=torch.tensor([[math.pi / 4]])), [[1.5, 0.75, 0.3], [1.5, -0.75, 0.3]]
+    met = torch.tensor([SCREEN, 1.0])
+    torch.testing.assert_close(shares(slanted, aside), met * shares(None, aside))

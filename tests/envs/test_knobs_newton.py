@@ -70,7 +70,7 @@ def test_snapshots_carry_what_newton_has(env: SageEnv) -> None:
     [
         ("static_friction_scale", "set dynamic_friction_scale"),
         ("restitution_scale", "use physics=ovphysx"),
-        ("size_scale", "make a scene"),
+        ("size_scale", "set task.object_sizes"),
     ],
 )
 def test_what_it_cannot_do_is_said(env: SageEnv, name: str, mend: str) -> None:

@@ -158,7 +158,7 @@ def test_what_it_cannot_do_is_said(env: SageEnv) -> None:
     assert able.pop("size_scale") == "not at all"
     assert able.pop("time_step") == "whole scene"
     assert set(able.values()) == {"per world"}
-    with pytest.raises(CapabilityError, match=r"physics.size_scale: ovphysx cannot set it: .*; make a scene"):
+    with pytest.raises(CapabilityError, match=r"physics.size_scale: ovphysx cannot set it: .*; set task.object_sizes"):
         env.physics.set("size_scale", 1.5)
     with pytest.raises(CapabilityError, match=r"physics.time_step: one for the whole scene.*; leave env_ids out"):
         env.physics.set("time_step", 1 / 120, torch.tensor([1]))

@@ -86,7 +86,10 @@ def test_touching_beyond_the_line_is_a_foul_and_before_it_is_not(env: SageEnv) -
         for _ in range(40):
             pose = env.arm.pads_pose()
             target = torch.stack([place[:, 0], torch.full((WORLDS,), -0.1 if beyond else 0.1)], dim=1)
-            way = torch.cat([target, env._rest_height[env.chosen].clamp(min=0.016).unsqueeze(1)], dim=1) - pose[:, :3]
+            way = (
+                torch.cat([target, env._of_chosen(env.sizes.edges)[:, 2].div(2).clamp(min=0.016).unsqueeze(1)], dim=1)
+                - pose[:, :3]
+            )
             action[:, :3] = (0.3 * way / (env.cfg.hand_speed * env.step_dt)).clamp(-0.5, 0.5)
             env.command(action)
             env.advance(env.cfg.decimation)

@@ -9,6 +9,17 @@ scene was made with, written to the engine and read back from it.
 from .clock import Clock
 from .control import PhysicsControl
 from .engine import Engine, make_engine
-from .knobs import FRICTION, KNOBS, CapabilityError, Knob, Scope
+from .knobs import FRICTION, KNOBS, SIZE, CapabilityError, Knob, Scope
 
-__all__ = ["FRICTION", "KNOBS", "CapabilityError", "Clock", "Engine", "Knob", "PhysicsControl", "Scope", "make_engine"]
+__all__ = [
+    "FRICTION",
+    "KNOBS",
+    "SIZE",
+    "CapabilityError",
+    "Clock",
+    "Engine",
+    "Knob",
+    "PhysicsControl",
+    "Scope",
+    "make_engine",
+]

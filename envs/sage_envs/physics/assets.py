@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -17,16 +18,25 @@ class Masses:
         self._loose = loose
         self._nominal = loose.data.body_mass.torch.clone()
         self._inertia_per_kg = loose.data.body_inertia.torch / self._nominal.unsqueeze(-1)
+        self._size = torch.ones_like(self._nominal)
 
     def set_nominal(self, masses: Tensor, env_ids: Tensor) -> None:
-        """What the objects of some worlds weigh at scale 1 (n, B) [kg]; in force after the next :meth:`write`."""
-        self._nominal[env_ids] = masses.to(self._nominal)
+        """What the objects of some worlds weigh at scale 1 (n, B) [kg]; in force after the next :meth:`write`.
+
+        Where each is there in several sizes, they weigh the same.
+        """
+        self._nominal[env_ids] = masses.to(self._nominal).repeat(1, self._nominal.shape[1] // masses.shape[1])
+
+    def resize(self, scale: Tensor) -> None:
+        """Say by which factors bodies have grown (N, B): a mass spread out has more inertia."""
+        self._size = scale.to(self._nominal)
 
     def write(self, scale: Tensor) -> None:
         """Scale the nominal masses of each world (N,)."""
         masses = self._nominal * scale.to(self._nominal.device).view(-1, 1)
         self._loose.set_masses_index(masses=masses)
-        self._loose.set_inertias_index(inertias=self._inertia_per_kg * masses.unsqueeze(-1))
+        spread = masses * self._size.square()
+        self._loose.set_inertias_index(inertias=self._inertia_per_kg * spread.unsqueeze(-1))
 
 
 class Drives:

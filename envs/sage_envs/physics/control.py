@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .clock import Clock
 from .engine import Engine
-from .knobs import FRICTION, KNOBS, CapabilityError, Scope, knob
+from .knobs import FRICTION, KNOBS, SIZE, CapabilityError, Scope, knob
+
+if TYPE_CHECKING:
+    from ..sizes import Sizes
 
 TIME = "time_step"
+ONE_SIZE = "its objects were made in one size; set task.object_sizes, for example [0.5,1,2]"
 
 
 class PhysicsControl:
@@ -22,14 +27,18 @@ class PhysicsControl:
         clock: The physics step of the scene.
         num_envs: How many worlds there are.
         device: Torch device of the environment.
+        sizes: Sizes of the loose objects.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, num_envs: int, device: str) -> None:
+    def __init__(self, engine: Engine, clock: Clock, num_envs: int, device: str, sizes: Sizes) -> None:
         self.engine, self._clock, self._num_envs, self._device = engine, clock, num_envs, device
+        self._sizes, self._cannot = sizes, dict(engine.cannot)
+        if len(sizes.options) == 1:
+            self._cannot.setdefault(SIZE, ONE_SIZE)
         self._nominal_gravity = engine.read("gravity")["world"].clone()
         self._values = {name: torch.ones(num_envs, device=device) for name in self.per_world}
         self._values["gravity"] = self._nominal_gravity.clone()
-        self._friction = engine.read("dynamic_friction_scale")
+        self._friction = self._read("dynamic_friction_scale")
 
     # -- any knob ----------------------------------------------------------------------------
 
@@ -37,7 +46,7 @@ class PhysicsControl:
     def capabilities(self) -> dict[str, Scope]:
         """What the engine can do with each knob of :data:`sage_envs.physics.KNOBS`."""
         able = {name: Scope.SCENE if name == TIME else Scope.WORLD for name in KNOBS}
-        return able | dict.fromkeys(self.engine.cannot, Scope.ABSENT)
+        return able | dict.fromkeys(self._cannot, Scope.ABSENT)
 
     @property
     def per_world(self) -> tuple[str, ...]:
@@ -64,7 +73,7 @@ class PhysicsControl:
             CapabilityError: The engine has no such knob.
         """
         self._able(name)
-        return {"scene": self.get(name)} if name == TIME else self.engine.read(name)
+        return {"scene": self.get(name)} if name == TIME else self._read(name)
 
     def set(self, name: str, value: Tensor | Sequence[float] | float, env_ids: Tensor | None = None) -> None:
         """Put a knob in force in some worlds; a refused value changes nothing.
@@ -88,7 +97,9 @@ class PhysicsControl:
             CapabilityError: As :meth:`set`.
         """
         self._able(name)
-        knob(name).check(list(values), len(values), self._device)
+        value = knob(name).check(list(values), len(values), self._device)
+        if name == SIZE:
+            self._sizes.find(value)
 
     def put(self, values: Mapping[str, Tensor | Sequence[float] | float], env_ids: Tensor | None = None) -> None:
         """Put several knobs in force at once, all or none; see :meth:`set`."""
@@ -101,14 +112,19 @@ class PhysicsControl:
                 raise CapabilityError(f"physics.{TIME}: one for the whole scene on any engine; leave env_ids out")
             # The first of them: it is one number for all.
             self._clock.set(checked.pop(TIME)[0].item())
+        index = self._sizes.find(checked[SIZE]) if SIZE in checked else None
         changed = {name for name, value in checked.items() if not torch.equal(self._values[name][ids], value)}
         if not changed:
             return
         for name in changed:
             self._values[name][ids] = checked[name]
+        if SIZE in changed and index is not None:
+            self._sizes.put(index.unsqueeze(1).expand_as(self._sizes.index[ids]), ids)
+            # Where a mass sits and which body it weighs on follow.
+            changed.add("mass_scale")
         self.engine.write(changed, self._values)
         if "dynamic_friction_scale" in changed:
-            self._friction = self.engine.read("dynamic_friction_scale")
+            self._friction = self._read("dynamic_friction_scale")
 
     def reset(self, env_ids: Tensor | None = None) -> None:
         """Put the nominal physics of worlds back in force; what the whole scene shares stays."""
@@ -128,6 +144,26 @@ class PhysicsControl:
         if not bool((torch.isfinite(masses) & (masses > 0)).all()):
             raise ValueError(f"object_masses={masses.tolist()}: must be finite and above 0 [kg]")
         self.engine.masses.set_nominal(masses, self._ids(env_ids))
+        self.engine.write({"mass_scale"}, self._values)
+
+    @property
+    def object_sizes(self) -> tuple[float, ...]:
+        """Values that ``size_scale`` can have, ascending; 1 alone where it cannot be set."""
+        return tuple(sorted(self._sizes.options))
+
+    def set_object_sizes(self, scale: Tensor, env_ids: Tensor | None = None) -> None:
+        """Give single objects other sizes than their worlds', until ``size_scale`` changes there.
+
+        Args:
+            scale: Factors (n, B), each one of :attr:`object_sizes`.
+            env_ids: Worlds (n,); all when None.
+
+        Raises:
+            ValueError: A size that the scene was not made with.
+            CapabilityError: It was made with one.
+        """
+        self._able(SIZE)
+        self._sizes.put(self._sizes.find(scale), self._ids(env_ids))
         self.engine.write({"mass_scale"}, self._values)
 
     def before_step(self) -> None:
@@ -180,8 +216,15 @@ class PhysicsControl:
         """
         self.put({name: scale for name in FRICTION if name in self._values}, env_ids)
 
+    def _read(self, name: str) -> dict[str, Tensor]:
+        if name == SIZE:
+            return {"objects": self._sizes.edges}
+        # Of objects that are there in several sizes the first ones; the others are alike.
+        count = self._sizes.index.shape[1]
+        return {k: v[:, :count] if k == "objects" else v for k, v in self.engine.read(name).items()}
+
     def _able(self, name: str) -> None:
-        why = self.engine.cannot.get(knob(name).name)
+        why = self._cannot.get(knob(name).name)
         if why is not None:
             raise CapabilityError(f"physics.{name}: {self.engine.name} cannot set it: {why}")
 

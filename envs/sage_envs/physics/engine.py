@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from isaaclab.assets import Articulation, RigidObjectCollection
     from isaaclab.scene import InteractiveScene
 
-SIZE = "shapes are cooked when the scene is made; make a scene whose objects have other sizes"
-
 
 class Engine(Protocol):
     """One engine's way to set and read physics.
@@ -36,6 +34,17 @@ class Engine(Protocol):
             changed: Those that changed.
             values: All that are set per world, knob -> (N,), gravity (N, 3).
         """
+
+    def resize(self, scale: Tensor, largest: float) -> None:
+        """Give the loose objects other sizes, where shapes are not cooked; masses are to be written after.
+
+        Args:
+            scale: Factors on what the scene was made with (N, B).
+            largest: The greatest there will be.
+        """
+
+    def hold(self, parked: Tensor) -> None:
+        """Let some bodies of the loose objects' collection (N, K * B) hang weightless; masses must be written after."""
 
     def read(self, knob: str) -> dict[str, Tensor]:
         """What is in force, as the engine has it.

@@ -13,8 +13,7 @@ import warp as wp
 from torch import Tensor
 
 from .assets import Drives, Masses
-from .engine import SIZE
-from .knobs import MATERIAL
+from .knobs import MATERIAL, SIZE
 
 if TYPE_CHECKING:
     from isaaclab.assets import Articulation, RigidObjectCollection
@@ -25,7 +24,7 @@ class IsaacSimEngine:
     """PhysX in Kit: scene-wide gravity, forces for the worlds that differ, material buffers for the rest."""
 
     name = "isaacsim_physx"
-    cannot: Mapping[str, str] = {"size_scale": SIZE}
+    cannot: Mapping[str, str] = {SIZE: "not written for this engine; use physics=ovphysx or newton_mjwarp"}
 
     def __init__(self, scene: InteractiveScene, robot: Articulation, loose: RigidObjectCollection) -> None:
         n, device = scene.num_envs, scene.device
@@ -65,6 +64,14 @@ class IsaacSimEngine:
             return {"objects": masses.reshape(-1, self._num_envs).transpose(0, 1).clone()}
         limits = wp.to_torch(self._views["robot"].get_dof_max_forces())
         return {"robot": limits.reshape(self._num_envs, -1).clone()}
+
+    def resize(self, scale: Tensor, largest: float) -> None:
+        """Never called: see :attr:`cannot`."""
+        raise NotImplementedError(self.cannot[SIZE])
+
+    def hold(self, parked: Tensor) -> None:
+        """Never called: see :attr:`cannot`."""
+        raise NotImplementedError(self.cannot[SIZE])
 
     def before_step(self) -> None:
         """Apply the gravity that differs from the scene's."""

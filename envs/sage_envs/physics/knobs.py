@@ -75,6 +75,7 @@ class Knob:
 
 FRICTION = ("static_friction_scale", "dynamic_friction_scale")
 MATERIAL = (*FRICTION, "restitution_scale")
+SIZE = "size_scale"
 
 KNOBS: dict[str, Knob] = {
     knob.name: knob
@@ -85,7 +86,7 @@ KNOBS: dict[str, Knob] = {
         Knob("restitution_scale", "", 0.0, 2.0),
         Knob("mass_scale", "", 0.05, 20.0),
         Knob("strength_scale", "", 0.0, 10.0),
-        Knob("size_scale", "", 0.5, 2.0),
+        Knob(SIZE, "", 0.1, 10.0),
         Knob("time_step", "s", 1 / 240, 1 / 30),
     )
 }

@@ -9,7 +9,6 @@ import warp as wp
 from torch import Tensor
 
 from .assets import Drives, Masses
-from .engine import SIZE
 
 if TYPE_CHECKING:
     from isaaclab.assets import Articulation, RigidObjectCollection
@@ -23,7 +22,6 @@ class NewtonEngine:
 
     name = "newton_mjwarp"
     cannot: Mapping[str, str] = {
-        "size_scale": SIZE,
         "static_friction_scale": "a shape has one coefficient; set dynamic_friction_scale",
         "restitution_scale": "MuJoCo's contacts know no restitution; use physics=ovphysx",
     }
@@ -41,6 +39,8 @@ class NewtonEngine:
             for name, asset in (("robot", robot), ("objects", loose))
         }
         self._nominal = {name: mu.clone() for name, mu in self._mu.items()}
+        self._shape = wp.to_torch(loose._root_view.get_attribute("shape_scale", self._model))
+        self._made: Tensor | None = None
 
     def write(self, changed: Set[str], values: Mapping[str, Tensor]) -> None:
         """See :class:`sage_envs.physics.engine.Engine`."""
@@ -70,6 +70,27 @@ class NewtonEngine:
         }[knob]
         value = wp.to_torch(asset._root_view.get_attribute(attribute, self._model))
         return {name: value.reshape(self._num_envs, -1).clone()}
+
+    def resize(self, scale: Tensor, largest: float) -> None:
+        """See :class:`sage_envs.physics.engine.Engine`."""
+        if self._made is None:
+            self._made = self._shape.clone()
+            self._widen(largest)
+        self._shape.copy_(self._made * scale.to(self._made).view(*scale.shape, *[1] * (self._made.dim() - 2)))
+        self.masses.resize(scale)
+        self._manager.add_model_change(self._flags.SHAPE_PROPERTIES)
+
+    def _widen(self, largest: float) -> None:
+        """Have the broad phase, which the solver does not tell of sizes, expect the largest."""
+        solver, names = self._manager._solver, set(self._loose.body_names)
+        shapes = wp.to_torch(solver.mjc_geom_to_newton_shape)[0].tolist()
+        ours = [g for g, s in enumerate(shapes) if s >= 0 and names & set(str(self._model.shape_label[s]).split("/"))]
+        wp.to_torch(solver.mjw_model.geom_rbound)[:, ours] *= largest
+        # Of a box: its middle and half its edges.
+        wp.to_torch(solver.mjw_model.geom_aabb)[:, ours, 1] *= largest
+
+    def hold(self, parked: Tensor) -> None:
+        """Nothing: each object is there once; see :meth:`resize`."""
 
     def before_step(self) -> None:
         """Nothing: the model says it all."""

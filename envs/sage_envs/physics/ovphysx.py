@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import warp as wp
 from torch import Tensor
 
 from .assets import Drives, Masses
-from .engine import SIZE
 from .knobs import MATERIAL
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class OvPhysxEngine:
     """See :class:`sage_envs.physics.engine.Engine`."""
 
     name = "ovphysx"
-    cannot: Mapping[str, str] = {"size_scale": SIZE}
+    cannot: Mapping[str, str] = {}
 
     def __init__(self, scene: InteractiveScene, robot: Articulation, loose: RigidObjectCollection) -> None:
         import isaaclab_ov.tensor_types as tt
@@ -41,6 +40,10 @@ class OvPhysxEngine:
         # Force, torque and where the force acts, of each body.
         self._wrench = torch.zeros(scene.num_envs, len(names), 9, device=scene.device)
         self._active = False
+        self._physx, self._loose_paths = physx, loose_paths
+        # Which loose bodies have weight, and where that is written; made when some have none.
+        self._weight: Tensor | None = None
+        self._weightless: Any = None
         self.masses, self._drives = Masses(loose), Drives(robot)
         self._objects = OvPhysxView(physx, prim_paths=loose_paths, device=str(scene.device))
         material = tt.TensorType.RIGID_BODY_SHAPE_FRICTION_AND_RESTITUTION
@@ -65,6 +68,8 @@ class OvPhysxEngine:
             self._extra = values["gravity"] - self._scene_gravity()
             self._active = bool(self._extra.any())
             masses = [a.data.body_mass.torch.reshape(self._num_envs, -1) for a in (self._robot, self._loose)]
+            if self._weight is not None:
+                masses[1] = masses[1] * self._weight
             mass = torch.cat(masses, dim=1).to(self._extra.device)
             self._wrench[..., :3] = mass.unsqueeze(-1) * self._extra.unsqueeze(1)
 
@@ -79,6 +84,18 @@ class OvPhysxEngine:
             return {"objects": masses.reshape(self._num_envs, -1).clone()}
         limits = wp.to_torch(self._robot.root_view.get_attribute(self._types.DOF_MAX_FORCE))
         return {"robot": limits.reshape(self._num_envs, -1).clone()}
+
+    def resize(self, scale: Tensor, largest: float) -> None:
+        """Nothing: shapes are cooked, objects are there in each size; see :meth:`hold`."""
+
+    def hold(self, parked: Tensor) -> None:
+        """See :class:`sage_envs.physics.engine.Engine`."""
+        if self._weightless is None:
+            kind = self._types.TensorType.RIGID_BODY_DISABLE_GRAVITY
+            self._weightless = self._physx.create_tensor_binding(prim_paths=self._loose_paths, tensor_type=kind)
+        flags = parked.to(torch.uint8).cpu().contiguous().view(-1)
+        self._weightless.write(wp.from_torch(flags))
+        self._weight = (~parked).float()
 
     def before_step(self) -> None:
         """Apply the gravity that differs from the scene's."""

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from ..materials import MODES, Material, friction_noise
+from .arrival import arrive
+from .modes import rings
 from .spectrogram import BANDS, FRAMES, WINDOW, log_mel
 
 SPEED_OF_SOUND = 343.0  # m/s
@@ -29,7 +31,7 @@ MIN_DISTANCE = 0.1  # m; nearer than this, sound gets no louder
 SAMPLE_RATE = 15360  # Hz: 128 samples per physics step of 1/120 s, 512 per environment step of 1/30 s
 
 _AIR = 415.0 / (4.0 * math.pi)  # rho * c / (4 pi): Pa^2 at 1 m per W of acoustic power
-_EFFICIENCY = {"scrape": 1e-5, "roll": 1e-6}  # acoustic W per mechanical W, of wood
+_EFFICIENCY = (1e-5, 1e-6)  # of scraping and rolling: acoustic W per mechanical W, of wood
 _ROLL_PITCH = 0.4  # rolling has less of the high frequencies than scraping
 _NOISE_BLOCKS = 128  # physics steps until a body's noise repeats: 1.07 s
 _DELAY_SLACK = 32  # samples (2 ms, 0.7 m) a steady sound may be late before its delay jumps
@@ -49,9 +51,8 @@ class Source(NamedTuple):
 class ContactAudio:
     """The microphones of N worlds with the same B sounding bodies and M motors each.
 
-    More ears are more worlds: two microphones per robot are ``2 * N`` worlds with ``ears=2`` that hear the same events
-    at other distances. On a CPU the same calls give the same bits; on a GPU sounds that arrive together add up in any
-    order.
+    What a body emits is synthesised once a world; each of its E microphones hears it from its own distance. The same
+    calls give the same bits.
 
     Args:
         num_worlds: N.
@@ -64,10 +65,10 @@ class ContactAudio:
         bands: Mel bands of :meth:`spectrogram`.
         device: Where the tensors live.
         seed: Of the noise tables and of where in them each world starts.
-        ears: So many consecutive worlds are one: the same noise rubs there.
+        ears: E, microphones a world.
 
     Attributes:
-        waveform: Pressure in Pa heard in the last look, shape (N, samples); zeros before the first.
+        waveform: Pressure in Pa heard in the last look, shape (N * E, samples), world by world; zeros before the first.
         samples_per_step: Samples per physics step.
     """
 
@@ -90,13 +91,13 @@ class ContactAudio:
             give = f"sample_rate {sample_rate} Hz and physics_dt {physics_dt} s give {sample_rate * physics_dt:g}"
             raise ValueError(f"{give} samples per step; expected a multiple of {FRAMES}")
         self.sources = tuple(Source(*source) for source in sources)
-        self.num_worlds, self.num_motors, self.bands = num_worlds, num_motors, bands
+        self.num_worlds, self.num_motors, self.num_ears, self.bands = num_worlds, num_motors, ears, bands
         self.sample_rate, self.gear_teeth = sample_rate, gear_teeth
         self.device = torch.device(device)
         self._max_delay = math.ceil(max_distance / SPEED_OF_SOUND * sample_rate)
         generator = torch.Generator().manual_seed(seed)
         self._build_tables(generator)
-        self._build_state(generator, ears)
+        self._build_state(generator)
 
     def _build_tables(self, generator: torch.Generator) -> None:
         """Per body: the modes' waveforms over one step, and loops of its scraping and rolling noise."""
@@ -111,41 +112,38 @@ class ContactAudio:
         gain = table([material.gains for material, _ in bodies])
         gain *= table([[material.loudness] for material, _ in bodies]) / gain.sum(-1, keepdim=True)
         gain *= frequency < 0.48 * rate  # what would alias is not heard
-        log_pole = torch.complex(-damping, math.tau * frequency) / rate
-        ring = torch.exp(log_pole[..., None] * torch.arange(step, dtype=torch.float64))  # (B, K, P)
-        # A mode z sounds as Im(z * ring) = Re(z) * Im(ring) + Im(z) * Re(ring): one real matmul over 2K rows.
-        self._synthesis = torch.stack((ring.imag, ring.real), dim=2).flatten(1, 2).float().to(self.device)
-        self._modal_gain = gain.float().to(self.device)
-        self._modal_step = torch.exp(log_pole * step).to(torch.complex64).to(self.device)
+        self._log_pole = torch.complex(-damping, math.tau * frequency) / rate
+        self._modal_gain = gain
+        self._rings: dict[int, tuple[Tensor, Tensor]] = {}
 
         def loops(pitch: float) -> Tensor:
             rows = [friction_noise(*body, _NOISE_BLOCKS * step, rate, generator, pitch) for body in bodies]
             return torch.stack(rows).view(len(bodies), _NOISE_BLOCKS, step).to(self.device)
 
-        self._noise = {"scrape": loops(1.0), "roll": loops(_ROLL_PITCH)}
-        roughness = torch.tensor([material.roughness for material, _ in bodies], device=self.device)[:, None]
-        self._noise_gain = {name: roughness * math.sqrt(_AIR * share) for name, share in _EFFICIENCY.items()}
+        self._noise = torch.stack((loops(1.0), loops(_ROLL_PITCH)))  # (2, B, blocks, P)
+        roughness = torch.tensor([material.roughness for material, _ in bodies], device=self.device)
+        share = torch.tensor([[math.sqrt(_AIR * share)] for share in _EFFICIENCY], device=self.device)
+        self._noise_gain = (share * roughness)[..., None]
 
         count = torch.arange(1, step + 1, dtype=torch.float32, device=self.device)
         self._count, self._sweep = count, count * (count + 1) / (2 * step)  # sums of 1 and of a ramp to 1
         self._glide_table = torch.stack((1.0 - count / step, count / step))  # [begin, end] @ this goes linearly
-        self._sample = torch.arange(step, device=self.device)
-        self._harmonic = torch.arange(1, len(_HARMONICS) + 1, device=self.device)[:, None]
-        self._harmonic_gain = torch.tensor(_HARMONICS, device=self.device)[:, None]
+        order = torch.arange(1, len(_HARMONICS) + 1, device=self.device)
+        self._harmonic_limit = order * (self.gear_teeth / rate) / math.pi
+        self._harmonic_gain = torch.tensor(_HARMONICS, device=self.device)
 
-    def _build_state(self, generator: torch.Generator, ears: int) -> None:
+    def _build_state(self, generator: torch.Generator) -> None:
         """Lay out the state: one flat row a world, of which the named parts are views."""
-        worlds, bodies = self.num_worlds, len(self.sources)
+        worlds, ears, bodies = self.num_worlds, self.num_ears, len(self.sources)
         parts = {
             "modes": (bodies, MODES, 2),  # complex amplitudes at the start of the next step, Pa m
-            "scrape": (bodies,),  # noise amplitudes at the end of the last step, Pa m
-            "roll": (bodies,),
-            "weight": (bodies,),  # attenuation at the end of the last step, 1/m; -1 if there was none
-            "delay": (bodies,),  # samples
+            "rubbing": (2, bodies),  # noise amplitudes of scraping and rolling at the end of the last step, Pa m
+            "weight": (ears, bodies),  # attenuation at the end of the last step, 1/m; -1 if there was none
+            "delay": (ears, bodies),  # samples
             "motor": (self.num_motors, 3),  # phase in rad, speed in rad/s, amplitude in Pa at the end of the last step
             "noise": (1,),  # next block of the noise loops
-            "pending": (self._max_delay,),  # emitted and still on its way, Pa
-            "history": (WINDOW,),  # last heard, Pa
+            "pending": (ears, self._max_delay),  # emitted and still on its way, Pa
+            "history": (ears, WINDOW),  # last heard, Pa
         }
         widths = [math.prod(shape) for shape in parts.values()]
         self._rows = torch.zeros(worlds, sum(widths), device=self.device)
@@ -153,11 +151,10 @@ class ContactAudio:
         self._part = {name: piece.view(worlds, *shape) for (name, shape), piece in pieces}
         self._part["weight"].fill_(-1.0)
         self._part["delay"].fill_(-2.0 * _DELAY_SLACK)  # so far off that the first step corrects it
-        starts = torch.randint(_NOISE_BLOCKS, (worlds // ears, 1), generator=generator)
-        self._part["noise"].copy_(starts.repeat_interleave(ears, dim=0))
+        self._part["noise"].copy_(torch.randint(_NOISE_BLOCKS, (worlds, 1), generator=generator))
         self._fresh = self._rows.clone()
-        self._past = torch.zeros(worlds, WINDOW, device=self.device)
-        self.waveform = torch.zeros(worlds, 4 * self.samples_per_step, device=self.device)
+        self._past = torch.zeros(worlds, ears, WINDOW, device=self.device)
+        self.waveform = torch.zeros(worlds * ears, 4 * self.samples_per_step, device=self.device)
 
     @torch.no_grad()
     def hear(
@@ -177,64 +174,62 @@ class ContactAudio:
                 A strike sounds from the start of its step; a contact that lasts is none.
             slip_power: Friction force times slip speed at the end of each step, W, shape (N, B, S).
             roll_power: Normal force times rolling speed at the end of each step, W, shape (N, B, S).
-            distance: From the microphone, m, shape (N, B, S) or (N, B).
+            distance: From each microphone, m, shape (N * E, B, S) or (N * E, B).
             motor_speed: Of the wheels, rad/s, shape (N, M, S).
             motor_torque: At the wheels, N m, shape (N, M, S).
-            gain: Share of the pressure that gets past what stands between, shape (N, B); 1 if not given.
+            gain: Share of the pressure that gets past what stands between, shape (N * E, B); 1 if not given.
 
         Returns:
-            The new :attr:`waveform`, Pa, shape (N, S * samples_per_step).
+            The new :attr:`waveform`, Pa, shape (N * E, S * samples_per_step).
         """
         self._check(impulse, slip_power, roll_power, distance, motor_speed, motor_torque, gain)
-        part, (worlds, _, steps), length = self._part, impulse.shape, self.samples_per_step
-        order = torch.arange(steps, device=self.device)
+        part, worlds, steps = self._part, self.num_worlds, impulse.shape[2]
+        length = steps * self.samples_per_step
+        emitted = self._struck(impulse)
+        emitted += self._rubbed(slip_power, roll_power).view_as(emitted)
         if distance.dim() == 2:
-            distance = distance[..., None].expand_as(impulse)
-        weight = distance.clamp(min=MIN_DISTANCE).reciprocal()
-        if gain is not None:
-            weight = weight * gain[..., None]
-        arrival = (distance * (self.sample_rate / SPEED_OF_SOUND)).round().clamp_(max=self._max_delay)
-
-        modes = torch.view_as_complex(part["modes"].contiguous())
-        held, ringing, delays = part["delay"], [], []
-        for step in range(steps):
-            struck = impulse[..., step]
-            modes = modes + struck[..., None] * self._modal_gain
-            ringing.append(torch.view_as_real(modes).flatten(2))
-            modes = modes * self._modal_step
-            # A steady sound keeps its delay, for a jump would click; a strike masks the click and sets it right.
-            moved = (struck > 0) | ((arrival[..., step] - held).abs() > _DELAY_SLACK)
-            held = torch.where(moved, arrival[..., step], held)
-            delays.append(held)
-        modes = torch.view_as_real(modes)
-        part["modes"].copy_(modes.masked_fill(modes.abs() < _INAUDIBLE, 0.0))
-
-        # From here on (B, N * S, P): a body, a step of a world, a sample.
-        emitted = torch.bmm(torch.stack(ringing, dim=2).transpose(0, 1).flatten(1, 2), self._synthesis)
-        block = (part["noise"].long() + order) % _NOISE_BLOCKS
-        for name, power in (("scrape", slip_power), ("roll", roll_power)):
-            level = power.clamp(min=0.0).sqrt() * self._noise_gain[name]
-            emitted.addcmul_(self._glide(name, level), self._noise[name].index_select(1, block.flatten()))
-        torch.where(part["weight"] < 0, weight[..., 0], part["weight"], out=part["weight"])
-        emitted *= self._glide("weight", weight)
-
-        start = torch.stack(delays, dim=-1).long() + length * order
-        index = (start[..., None] + self._sample).flatten(1)
-        arriving = torch.nn.functional.pad(part["pending"], (0, steps * length))
-        arriving.scatter_add_(1, index, emitted.view(-1, worlds, steps, length).transpose(0, 1).flatten(1))
-        heard, pending = arriving.tensor_split([steps * length], dim=1)
-        self.waveform = heard + self._motors(motor_speed, motor_torque)
-
+            distance = distance[..., None].expand(-1, -1, steps)
+        if gain is None:
+            gain = torch.ones_like(distance[..., 0])
+        arriving = torch.nn.functional.pad(part["pending"].flatten(0, 1), (0, length))
+        how = (MIN_DISTANCE, self.sample_rate / SPEED_OF_SOUND, float(self._max_delay), float(_DELAY_SLACK))
+        arrive(emitted, impulse, distance, gain, part["weight"], part["delay"], arriving, *how)
+        heard = arriving.view(worlds, self.num_ears, -1)
+        waveform = heard[..., :length] + self._motors(motor_speed, motor_torque).unsqueeze(1)
+        self.waveform = waveform.flatten(0, 1)
         self._past = part["history"].clone()
-        part["history"].copy_(torch.cat((self._past, self.waveform), dim=1)[:, -WINDOW:])
+        part["history"].copy_(torch.cat((self._past, waveform), dim=2)[..., -WINDOW:])
         part["noise"].copy_((part["noise"] + steps) % _NOISE_BLOCKS)
-        part["pending"].copy_(pending)
-        part["delay"].copy_(held)
+        part["pending"].copy_(heard[..., length:])
         return self.waveform
 
+    def _struck(self, impulse: Tensor) -> Tensor:
+        """What rings, Pa m at the bodies, (N, B, S) -> (B, N, S * P); modes carry over."""
+        steps = impulse.shape[2]
+        if steps not in self._rings:
+            made = rings(self._log_pole, self._modal_gain, steps, self.samples_per_step)
+            self._rings[steps] = made[0].to(self.device), made[1].to(self.device)
+        sound, ends = self._rings[steps]
+        begin = torch.cat((self._part["modes"].flatten(2), impulse), dim=2).transpose(0, 1)
+        modes = torch.bmm(begin, ends).transpose(0, 1).view_as(self._part["modes"])
+        self._part["modes"].copy_(modes.masked_fill(modes.abs() < _INAUDIBLE, 0.0))
+        return torch.bmm(begin, sound)
+
+    def _rubbed(self, slip_power: Tensor, roll_power: Tensor) -> Tensor:
+        """Noise of scraping and rolling, Pa m at the bodies, (N, B, S) -> (B, N * S, P); amplitudes carry over."""
+        steps = slip_power.shape[2]
+        level = torch.stack((slip_power, roll_power), dim=1).clamp_(min=0.0).sqrt_() * self._noise_gain
+        kept = self._part["rubbing"]
+        ends = torch.stack((torch.cat((kept[..., None], level[..., :-1]), dim=-1), level), dim=-1)
+        kept.copy_(level[..., -1])
+        glide = ends.permute(1, 2, 0, 3, 4).flatten(2, 3) @ self._glide_table  # (2, B, N * S, P)
+        block = (self._part["noise"].long() + torch.arange(steps, device=self.device)) % _NOISE_BLOCKS
+        scrape, roll = glide.mul_(self._noise.index_select(2, block.flatten()))
+        return scrape.add_(roll)
+
     def spectrogram(self) -> Tensor:
-        """Levels of the last look in dB, (N, bands * 16), band-major: see :func:`~.spectrogram.log_mel`."""
-        return log_mel(self.waveform, self.sample_rate, self._past, self.bands).flatten(1)
+        """Levels of the last look in dB, (N * E, bands * 16), band-major: see :func:`~.spectrogram.log_mel`."""
+        return log_mel(self.waveform, self.sample_rate, self._past.flatten(0, 1), self.bands).flatten(1)
 
     def state(self) -> Tensor:
         """All that the future depends on, shape (N, D), float32."""
@@ -254,9 +249,10 @@ class ContactAudio:
             raise ValueError(f"state has shape {tuple(state.shape)}; expected {(len(ids), self._rows.shape[1])}")
         self._rows[ids] = state.to(self._rows)
         self._past[ids] = 0.0
-        self.waveform = self.waveform.index_fill(0, ids, 0.0)
-        tail = min(WINDOW, self.waveform.shape[1])
-        self.waveform[ids, -tail:] = self._part["history"][ids, -tail:]
+        waveform = self.waveform.view(self.num_worlds, self.num_ears, -1).index_fill(0, ids, 0.0)
+        tail = min(WINDOW, waveform.shape[2])
+        waveform[ids, :, -tail:] = self._part["history"][ids, :, -tail:]
+        self.waveform = waveform.flatten(0, 1)
 
     def reset(self, world_ids: Tensor | None = None) -> None:
         """Silence worlds (all if not given) and start them as when they were built."""
@@ -267,15 +263,8 @@ class ContactAudio:
         everyone = torch.arange(self.num_worlds, device=self.device)
         return everyone if world_ids is None else everyone[world_ids]
 
-    def _glide(self, name: str, target: Tensor) -> Tensor:
-        """Go from the kept value to those at the ends of the steps, (N, B, S) -> (B, N * S, P), and keep the last."""
-        kept = self._part[name]
-        ends = torch.stack((torch.cat((kept[..., None], target[..., :-1]), dim=-1), target), dim=-1)
-        kept.copy_(target[..., -1])
-        return ends.transpose(0, 1).flatten(1, 2) @ self._glide_table
-
     def _motors(self, speed: Tensor, torque: Tensor) -> Tensor:
-        """Gear mesh and harmonics, Pa at the microphone, (N, M, S) -> (N, samples). Phases carry over."""
+        """Gear mesh and harmonics, Pa at the microphones, (N, M, S) -> (N, samples). Phases carry over."""
         phase, last_speed, last_amplitude = self._part["motor"].clone().unbind(-1)
         amplitude = _MOTOR_PRESSURE * speed.abs() / 10.0 * (1.0 + torque.abs())
         speeds = torch.cat((last_speed[..., None], speed), dim=-1)
@@ -285,18 +274,26 @@ class ContactAudio:
         change = speeds.diff(dim=-1)[..., None]
         advance = mesh * (speeds[..., :-1, None] * self._count + change * self._sweep)  # (N, M, S, P)
         base = phase[..., None] + torch.cat((torch.zeros_like(phase)[..., None], advance[..., -1].cumsum(-1)), dim=-1)
-        angle = (base[..., :-1, None] + advance).flatten(2)[:, :, None]
+        angle = (base[..., :-1, None] + advance).flatten(2)
         self._part["motor"].copy_(torch.stack((base[..., -1] % math.tau, speed[..., -1], amplitude[..., -1]), dim=-1))
-        margin = 1.0 - self._harmonic * mesh * speeds.abs()[:, :, None] / math.pi  # below half the sample rate
-        level = amplitudes[:, :, None] * self._harmonic_gain * (10.0 * margin).clamp(0.0, 1.0)  # (N, M, H, S + 1)
-        envelope = (torch.stack((level[..., :-1], level[..., 1:]), dim=-1) @ self._glide_table).flatten(3)
-        return (envelope * torch.sin(self._harmonic * angle)).flatten(1, 2).sum(dim=1)
+        margin = 1.0 - speeds.abs()[..., None] * self._harmonic_limit  # below half the sample rate
+        one, two, three, four = (amplitudes[..., None] * self._harmonic_gain * (10.0 * margin).clamp_(0.0, 1.0)).unbind(
+            -1
+        )
+        # The sum of the levels times sin(k a) is sin(a) times a polynomial in cos(a): sines are what costs here.
+        factors = torch.stack((8.0 * four, 4.0 * three, 2.0 * two - 4.0 * four, one - three))
+        ends = torch.stack((factors[..., :-1], factors[..., 1:]), dim=-1)  # (4, N, M, S, 2)
+        cubic, square, linear, constant = (ends @ self._glide_table).flatten(3)
+        cos = angle.cos()
+        cubic.mul_(cos).add_(square).mul_(cos).add_(linear).mul_(cos).add_(constant)
+        return cubic.mul_(angle.sin_()).sum(dim=1)
 
     def _check(self, *inputs: Tensor | None) -> None:
         names = ("impulse", "slip_power", "roll_power", "distance", "motor_speed", "motor_torque", "gain")
         steps = inputs[0].shape[-1] if inputs[0] is not None else 0
         bodies, motors = (self.num_worlds, len(self.sources), steps), (self.num_worlds, self.num_motors, steps)
-        expected = ((bodies,),) * 3 + ((bodies, bodies[:2]),) + ((motors,),) * 2 + ((bodies[:2],),)
+        ways = (self.num_worlds * self.num_ears, len(self.sources), steps)
+        expected = ((bodies,),) * 3 + ((ways, ways[:2]),) + ((motors,),) * 2 + ((ways[:2],),)
         for name, tensor, shapes in zip(names, inputs, expected, strict=True):
             if tensor is not None and tuple(tensor.shape) not in shapes:
                 raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {' or '.join(map(str, shapes))}")

@@ -116,8 +116,9 @@ class PadTouch:
         quat = pose[:, :, None, 3:].expand(-1, -1, force.shape[2], -1).contiguous()
         offset = self._env.loose.data.body_link_pose_w.torch[:, None, :, :3] - pose[:, :, None, :3]
         centre = quat_apply_inverse(quat[:, :, :-1].contiguous(), offset.contiguous())[..., ::2]
-        low = torch.maximum(torch.minimum(centre - self._half, self._high), self._low)
-        high = torch.maximum(torch.minimum(centre + self._half, self._high), self._low)
+        reach = (self._half * self._env.sizes.scale.unsqueeze(-1)).unsqueeze(1)
+        low = torch.maximum(torch.minimum(centre - reach, self._high), self._low)
+        high = torch.maximum(torch.minimum(centre + reach, self._high), self._low)
         # The table pushes against the rim that faces it.
         push = quat_apply_inverse(quat[:, :, -1].contiguous(), force[:, :, -1].contiguous())[..., ::2]
         push = push / push.norm(dim=-1, keepdim=True).clamp(min=1e-6)

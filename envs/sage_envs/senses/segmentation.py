@@ -21,7 +21,8 @@ CLASSES = ("nothing", "floor", "wall", "obstacle", "box", "ball", "cylinder", "g
 
 PIXELS = "object_pixels"
 
-_ENTITY = re.compile(r"/World/envs/env_\d+/([^/]+)")
+# An object is the same in whichever size.
+_ENTITY = re.compile(r"/World/envs/env_\d+/([^/]+?)(?:_size_\d+)?(?:/|$)")
 
 
 class Segmentation:

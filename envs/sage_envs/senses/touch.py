@@ -9,15 +9,13 @@ taxel, whose weights sum to one: the taxels sum to the contact forces' magnitude
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import torch
-from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
 from ..observations import TACTILE_WIDTH
+from .skin import partner_forces, spread
 
 if TYPE_CHECKING:
     from ..sage_env import SageEnv
@@ -54,30 +52,6 @@ class CylinderSkin:
     sectors: int = 16
     rows: int = 8
 
-    def taxels(self, force: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """Spread contact forces over the taxels.
-
-        Args:
-            force: Force of each partner on the skin in the body's frame (N, M, 3) [N].
-            low: Lowest point of each partner above the body's origin (N, M) [m].
-            high: Highest point of each partner above the body's origin (N, M) [m].
-
-        Returns:
-            Force on each taxel (N, sectors * rows) [N], row-major by sector.
-        """
-        side = force[..., :2].norm(dim=-1)
-        azimuth = torch.atan2(-force[..., 1], -force[..., 0])
-        middle = 0.5 * (low.clamp(self.bottom, self.top) + high.clamp(self.bottom, self.top))
-        # A partner above or below (a box on the lid) touches the nearest rim.
-        sector = torch.arange(self.sectors, device=force.device) * (2 * math.pi / self.sectors)
-        row = self.bottom + (torch.arange(self.rows, device=force.device) + 0.5) * (self.top - self.bottom) / self.rows
-        around = torch.remainder(azimuth.unsqueeze(-1) - sector + math.pi, 2 * math.pi) - math.pi
-        w_sector = torch.softmax(-0.5 * (around * self.sectors / (2 * math.pi)) ** 2, dim=-1)
-        up = (middle.unsqueeze(-1) - row) * self.rows / (self.top - self.bottom)
-        w_row = torch.softmax(-0.5 * up**2, dim=-1)
-        magnitude = torch.where(side > 0, force.norm(dim=-1), torch.zeros_like(side))
-        return torch.bmm((magnitude.unsqueeze(-1) * w_sector).transpose(1, 2), w_row).flatten(1)
-
 
 class SkinTouch:
     """Touch of a robot whose one link wears a cylindrical skin.
@@ -98,17 +72,13 @@ class SkinTouch:
         if self.width != TACTILE_WIDTH:
             raise ValueError(f"skin={skin.sectors}x{skin.rows} taxels: must be {TACTILE_WIDTH} in all")
         self._body = env.robot.body_names.index(link)
-        self._horizontal = torch.tensor([1.0, 1.0, 0.0], device=env.device)
-        self._half = torch.tensor([t.height / 2 for t in env.objects], device=env.device)
-        self._partners = len(env.scene["skin_contacts"].cfg.filter_prim_paths_expr) + 1
 
     def feel(self, ticks: int) -> Tensor:
         """See :meth:`Touch.feel`."""
-        pose = self._env.robot.data.body_link_pose_w.torch[:, self._body]
-        force = self.forces(ticks).mean(dim=1)
-        quat = pose[:, None, 3:].expand(-1, force.shape[1], -1).contiguous()
-        low, high = self._partner_heights(pose)
-        return self._skin.taxels(quat_apply_inverse(quat, force), low, high)
+        skin, pose = self._skin, self._env.robot.data.body_link_pose_w.torch[:, self._body]
+        height = self._env.loose.data.body_link_pose_w.torch[..., 2] - pose[:, 2:3]
+        edges = (skin.bottom, skin.top, skin.sectors, skin.rows)
+        return spread(self.forces(ticks), pose[:, 3:], height, self._env.sizes.half_height, *edges)
 
     def forces(self, ticks: int) -> Tensor:
         """Force of each partner on the skin, newest physics step first (N, ticks, M, 3) [N].
@@ -117,18 +87,5 @@ class SkinTouch:
         the same body.
         """
         data = self._env.scene["skin_contacts"].data
-        named = data.normal_force_matrix_w_history.torch[:, :ticks, 0]
-        rest = data.net_normal_forces_w_history.torch[:, :ticks] - named.sum(dim=2, keepdim=True)
-        rest = rest * self._horizontal
-        # Below this the difference of large forces is rounding, not touch.
-        rest = torch.where(rest.norm(dim=-1, keepdim=True) > 1e-3, rest, 0.0)
-        return torch.cat([named, rest], dim=2)
-
-    def _partner_heights(self, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Lowest and highest point of each partner above the link's origin (N, M) [m]; without end where unknown."""
-        high = torch.full((len(pose), self._partners), torch.inf, device=pose.device)
-        low = torch.full_like(high, -torch.inf)
-        centre = self._env.loose.data.body_link_pose_w.torch[..., 2] - pose[:, 2:3]
-        known = len(self._half)
-        low[:, :known], high[:, :known] = centre - self._half, centre + self._half
-        return low, high
+        named, net = data.normal_force_matrix_w_history, data.net_normal_forces_w_history
+        return partner_forces(named.torch, net.torch, ticks)

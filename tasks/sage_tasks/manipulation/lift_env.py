@@ -33,7 +33,7 @@ class LiftEnv(ManipulationEnv):
 
     def _lifted(self) -> Tensor:
         """How far the object is above where it rests (N,) [m]."""
-        return self.chosen_position()[:, 2] - self._rest_height[self.chosen]
+        return self.chosen_position()[:, 2] - self._of_chosen(self.sizes.edges)[:, 2] / 2
 
     def _get_rewards(self) -> Tensor:
         distance, height = self._to_object(), self._lifted()

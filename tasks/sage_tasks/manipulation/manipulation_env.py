@@ -15,13 +15,11 @@ from sage_envs.senses.camera import camera_pose
 from sage_envs.senses.pads import Pad, PadTouch
 from sage_envs.table import FINGERS, HAND, OBJECTS, OPEN, READY
 
-from ..navigation.placement import scatter
+from ..navigation.placement import outlines, scatter
 from .arm import CONTROLS, Arm
 from .manipulation_env_cfg import ManipulationEnvCfg
 
 PAD = Pad(low=(-0.00875, 0.036), high=(0.00875, 0.0545))
-RADII = torch.tensor([t.radius * (math.sqrt(2.0) if t.kind == "box" else 1.0) for t in OBJECTS])
-"""Radii of the objects' outlines on the table [m]."""
 LOST = -0.05
 """An object whose centre is lower than this has fallen off the table [m]."""
 
@@ -55,7 +53,6 @@ class ManipulationEnv(SageEnv):
         self.goal = torch.zeros(n, 3, device=device)
         self.chosen = torch.zeros(n, dtype=torch.long, device=device)
         self.succeeded = torch.zeros(n, dtype=torch.bool, device=device)
-        self._rest_height = torch.tensor([t.height / 2 for t in OBJECTS], device=device)
         self.robot = self.scene["robot"]
         self.arm = Arm(self)
         super()._setup()
@@ -148,6 +145,7 @@ class ManipulationEnv(SageEnv):
             "object_pose": self.object_pose(),
             "object_velocity": self.loose.data.body_com_vel_w.torch.clone(),
             "object_contact_force": self.scene["object_contacts"].data.net_normal_forces_w.torch.clone(),
+            "object_size": self.sizes.edges,
             "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device),
             "object_friction": self.physics.friction["objects"].to(self.device),
             "pad_force": self.touch.forces(1)[:, 0],
@@ -211,10 +209,11 @@ class ManipulationEnv(SageEnv):
 
     def _draw_places(self, env_ids: Tensor) -> Tensor:
         """Places of the objects on the table (n, B, 2) [m]."""
-        return self._scatter(torch.zeros(len(env_ids), 0, 2, device=self.device), torch.zeros(0), RADII)
+        return self._scatter(torch.zeros(len(env_ids), 0, 2, device=self.device), torch.zeros(0), env_ids)
 
-    def _scatter(self, taken: Tensor, taken_radii: Tensor, radii: Tensor) -> Tensor:
-        """Places (n, P, 2) in the area, clear of places taken already (n, T, 2) [m]."""
+    def _scatter(self, taken: Tensor, taken_radii: Tensor, env_ids: Tensor) -> Tensor:
+        """Places of the objects (n, B, 2) in the area, clear of places taken already (n, T, 2) [m]."""
+        radii = outlines([], OBJECTS, self.sizes.scale[env_ids])
         (x0, x1), (y0, y1) = self.cfg.area
         middle = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2], device=self.device)
         half = (x1 - x0) / 2, (y1 - y0) / 2
@@ -225,7 +224,7 @@ class ManipulationEnv(SageEnv):
         """Put the objects down at rest, turned at random."""
         n, many = len(ids), len(OBJECTS)
         poses = torch.zeros(n, many, 7, device=self.device)
-        poses[..., :2], poses[..., 2] = places, self._rest_height + 0.001
+        poses[..., :2], poses[..., 2] = places, self.sizes.edges[ids, :, 2] / 2 + 0.001
         half = 0.5 * math.pi * self._uniform(n, many)
         poses[..., 5], poses[..., 6] = half.sin(), half.cos()
         poses[..., :3] += self.scene.env_origins[ids].unsqueeze(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .manipulation_env import RADII, ManipulationEnv
+from .manipulation_env import ManipulationEnv
 from .push_env_cfg import LINE, PushEnvCfg
 
 SLIDERS = (0, 2, 4)
@@ -78,7 +78,7 @@ class PushEnv(ManipulationEnv):
         self.goal[env_ids] = torch.nn.functional.pad(start + way, (0, 1), value=0.001)
         along = torch.linspace(-0.3, 1.0, LANE_STEPS, device=self.device).view(1, -1, 1)
         lane = start.unsqueeze(1) + along * way.unsqueeze(1)
-        places = self._scatter(lane, torch.full((LANE_STEPS,), LANE), RADII)
+        places = self._scatter(lane, torch.full((LANE_STEPS,), LANE), env_ids)
         places[torch.arange(n, device=self.device), self.chosen[env_ids]] = start
         return places
 

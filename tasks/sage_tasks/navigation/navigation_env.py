@@ -14,12 +14,12 @@ from sage_envs.rearrange import Ground
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF
 from sage_envs.sage_env import SageEnv
 from sage_envs.scene_parts import Thing
-from sage_envs.senses.hearing import Barriers, upright
+from sage_envs.senses.paths import Barriers, upright
 from sage_envs.senses.touch import CylinderSkin, SkinTouch
 from sage_envs.snapshot import layout
 
 from .navigation_env_cfg import NavigationEnvCfg
-from .placement import round_radius, scatter
+from .placement import outlines, round_radius, scatter
 
 ROVER_RADIUS = 0.2
 BURIED = 2.0
@@ -58,6 +58,7 @@ class NavigationEnv(SageEnv):
         # bodies of a collection writes the others' stale poses too.
         self._fixture_pose = torch.zeros(self.num_envs, len(self.obstacles) + 1, 7, device=self.device)
         self._fixture_pose[..., 6] = 1.0
+        self._halves = torch.tensor(self.obstacle_halves, device=self.device)
         self.goal = torch.zeros(self.num_envs, 2, device=self.device)
         self.goals_reached = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self._distance = torch.zeros(self.num_envs, device=self.device)
@@ -75,7 +76,7 @@ class NavigationEnv(SageEnv):
     def barriers(self) -> Barriers:
         """The obstacles: nothing else stands between the ears and what sounds."""
         pose = self._fixture_pose[:, :-1]
-        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], self.obstacle_halves)
+        return upright(pose[..., :3] + self.scene.env_origins.unsqueeze(1), pose[..., 3:], self._halves)
 
     def _write_action(self) -> None:
         self.robot.actuators.target_command.set_velocity_index(value=self.last_action * self.cfg.wheel_speed)
@@ -124,6 +125,7 @@ class NavigationEnv(SageEnv):
             "object_pose": poses,
             "object_velocity": velocities,
             "object_contact_force": forces.clone(),
+            "object_size": self.sizes.edges,
             "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device),
             "object_friction": friction["objects"].to(self.device),
             "obstacle_position": self._fixture_pose[:, :-1, :3].clone(),
@@ -206,7 +208,7 @@ class NavigationEnv(SageEnv):
 
     def _reset_task(self, env_ids: Tensor) -> None:
         n, device = len(env_ids), self.device
-        rover, obstacles, objects, velocities = self._arrange(n)
+        rover, obstacles, objects, velocities = self._arrange(env_ids)
         origins, ids = self.scene.env_origins[env_ids], env_ids.int()
         rover[:, :3] += origins
         self.robot.write_root_pose_to_sim_index(root_pose=rover, env_ids=ids)
@@ -221,15 +223,15 @@ class NavigationEnv(SageEnv):
         self.goals_reached[env_ids] = 0
         self._draw_goal(env_ids)
 
-    def _arrange(self, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draw how episodes begin.
+    def _arrange(self, env_ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draw how episodes begin in some worlds (n,).
 
         Returns:
             Poses of the rover (n, 7), the obstacles (n, F, 7) and the loose objects (n, B, 7) in their worlds'
             frames, and velocities of the objects (n, B, 6).
         """
-        device, draw, standing = self.device, self._uniform, self.cfg.obstacles
-        place = self._places(n)
+        n, device, draw, standing = len(env_ids), self.device, self._uniform, self.cfg.obstacles
+        place = self._places(env_ids)
         rover = torch.zeros(n, 7, device=device)
         rover[:, :2] = place[:, 0]
         rover[:, 3:] = self._upright(n)
@@ -244,19 +246,20 @@ class NavigationEnv(SageEnv):
         many = (n, len(self.objects))
         objects = torch.zeros(*many, 7, device=device)
         objects[..., :2] = place[:, 1 + standing :]
-        half = torch.tensor([t.height / 2 for t in self.objects], device=device)
+        half = self.sizes.edges[env_ids, :, 2] / 2
         objects[..., 2] = half + 0.01 + self.cfg.throw_height * (0.5 + 0.5 * draw(*many))
         objects[..., 3:] = self._upright(*many)
         velocities = torch.zeros(*many, 6, device=device)
         velocities[..., :2] = self.cfg.throw_speed * draw(*many, 2)
         return rover, obstacles, objects, velocities
 
-    def _places(self, n: int) -> Tensor:
+    def _places(self, env_ids: Tensor) -> Tensor:
         """Draw where the rover, the obstacles in use and the loose objects stand (n, 1 + F + B, 2) [m]."""
-        things: tuple[Thing, ...] = (*self.obstacles[: self.cfg.obstacles], *self.objects)
-        radii = torch.tensor([ROVER_RADIUS] + [round_radius(t) for t in things])
-        nothing = torch.zeros(n, 0, 2, device=self.device)
-        return scatter(nothing, radii[:0], radii, self.room_half, self.cfg.clearance, self.generator)
+        fixed = [ROVER_RADIUS, *(round_radius(t) for t in self.obstacles[: self.cfg.obstacles])]
+        radii = outlines(fixed, self.objects, self.sizes.scale[env_ids])
+        nothing = torch.zeros(len(env_ids), 0, 2, device=self.device)
+        none = torch.zeros(0)
+        return scatter(nothing, none, radii, self.room_half, self.cfg.clearance, self.generator)
 
     def _uniform(self, *shape: int) -> Tensor:
         """Numbers in -1..1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def scatter(
     Args:
         taken: Places already taken (n, T, 2) [m].
         taken_radii: Their radii (T,) [m].
-        radii: Radii of what is to be placed (P,) [m].
+        radii: Radii of what is to be placed (P,), or of each world's (n, P) [m].
         half: Half the edge of the square room, or half the edges of an oblong one [m].
         clearance: Gap to keep [m].
         generator: Source of randomness.
@@ -36,13 +37,15 @@ def scatter(
     """
     n, device = taken.shape[0], taken.device
     places, sizes = taken, taken_radii.to(device)
-    extent = torch.tensor(half, device=device)
-    for radius in radii.tolist():
-        room = extent - radius - clearance
+    extent, each = torch.tensor(half, device=device), radii.dim() == 2
+    if each:
+        sizes = sizes.expand(n, -1)
+    for radius in radii.to(device).split(1, dim=1) if each else radii.tolist():
+        room = (extent - radius - clearance).view(n, 1, -1).clamp(min=0.0) if each else extent - radius - clearance
         candidates = (2.0 * torch.rand(n, CANDIDATES, 2, generator=generator, device=device) - 1.0) * room
         chosen = first_free(candidates, places, sizes + radius + clearance)
         places = torch.cat([places, chosen.unsqueeze(1)], dim=1)
-        sizes = torch.cat([sizes, torch.tensor([radius], device=device)])
+        sizes = torch.cat([sizes, radius if each else torch.tensor([radius], device=device)], dim=-1)
     return places[:, taken.shape[1] :]
 
 
@@ -52,7 +55,7 @@ def first_free(candidates: Tensor, taken: Tensor, distances: Tensor) -> Tensor:
     Args:
         candidates: (n, C, 2) [m].
         taken: (n, T, 2) [m].
-        distances: Least distance from each place (T,) [m].
+        distances: Least distance from each place (T,) or (n, T) [m].
 
     Returns:
         (n, 2) [m].
@@ -60,10 +63,27 @@ def first_free(candidates: Tensor, taken: Tensor, distances: Tensor) -> Tensor:
     n, count = candidates.shape[:2]
     if not taken.shape[1]:
         return candidates[:, 0]
-    worst = (torch.cdist(candidates, taken) - distances).min(dim=2).values
+    worst = (torch.cdist(candidates, taken) - distances.unsqueeze(-2)).min(dim=2).values
     # The first candidate that fits keeps the draw uniform over the free space.
     score = torch.where(worst >= 0, 1.0 - torch.arange(count, device=worst.device) / count, worst - 1.0)
     return candidates[torch.arange(n, device=worst.device), score.argmax(dim=1)]
+
+
+def outlines(first: Sequence[float], things: Sequence[Thing], scale: Tensor) -> Tensor:
+    """Radii of the circles around what is to be placed, seen from above.
+
+    Args:
+        first: Radii of what comes first [m].
+        things: What comes then.
+        scale: How large each of these is (n, B), as a factor.
+
+    Returns:
+        Radii (P,) where all worlds' are of size 1, else (n, P) [m].
+    """
+    radii = torch.tensor([*first, *(round_radius(thing) for thing in things)])
+    if bool((scale == 1.0).all()):
+        return radii
+    return radii.to(scale) * torch.nn.functional.pad(scale, (len(first), 0), value=1.0)
 
 
 def round_radius(thing: Thing) -> float:

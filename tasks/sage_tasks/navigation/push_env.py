@@ -8,7 +8,7 @@ from torch import Tensor
 from sage_envs.room import OBJECTS
 
 from .navigation_env import ROVER_RADIUS, NavigationEnv
-from .placement import round_radius, scatter
+from .placement import outlines, scatter
 from .push_env_cfg import CRATES, GAP, GAP_PLACES, PIECES, THICKNESS, PushEnvCfg
 
 CRATE_TURN, CRATE_SHIFT = 0.15, 0.04
@@ -68,20 +68,21 @@ class PushEnv(NavigationEnv):
         self._set_masses(env_ids, self._draw_masses(len(env_ids)))
         super()._reset_task(env_ids)
 
-    def _arrange(self, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        rover, walls, objects, velocities = super()._arrange(n)
+    def _arrange(self, env_ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        rover, walls, objects, velocities = super()._arrange(env_ids)
+        n = len(env_ids)
         along = wall_direction(walls)
         angle = torch.atan2(-along[:, 0], along[:, 1]).unsqueeze(1)
         walls[..., 3:] = _turned(angle.expand(n, len(PIECES)))
         crates = slice(len(CRATES))
-        objects[:, crates, 2] = CRATES[0].height / 2
+        objects[:, crates, 2] = self.sizes.edges[env_ids, crates, 2] / 2
         objects[:, crates, 3:] = _turned(angle + CRATE_TURN * self._uniform(n, len(CRATES)))
         velocities[:, crates] = 0.0
         return rover, walls, objects, velocities
 
-    def _places(self, n: int) -> Tensor:
+    def _places(self, env_ids: Tensor) -> Tensor:
         # Drawn for a wall along y and a rover at negative x, then turned by a quarter, or two, or three.
-        draw, device = self._uniform, self.device
+        n, draw, device = len(env_ids), self._uniform, self.device
         near, far = GAP_PLACES
         gap = (near + (far - near) * (0.5 + 0.5 * draw(n, 2))) * torch.tensor([-1.0, 1.0], device=device)
         off = (GAP / 2 + PIECES[0].radius) * torch.tensor([-1.0, 1.0], device=device)
@@ -94,7 +95,7 @@ class PushEnv(NavigationEnv):
         middle, half = self._half_room()
         before = torch.stack([torch.full_like(gap, middle), gap], dim=2)
         clutter = self.objects[len(CRATES) :]
-        radii = torch.tensor([ROVER_RADIUS, *(round_radius(thing) for thing in clutter)])
+        radii = outlines([ROVER_RADIUS], clutter, self.sizes.scale[env_ids, len(CRATES) :])
         rest = scatter(before, torch.full((2,), GAP / 2), radii, half, self.cfg.clearance, self.generator)
         rest[..., 0] -= middle
         rest[:, 1:, 0] *= torch.where(draw(n, len(clutter)) < 0.0, -1.0, 1.0)

@@ -62,7 +62,11 @@ class SocialEnv(NavigationEnv):
         self.crowd = Crowd(n, count, LEGS, self.room_half, device)
         self.other_sources = tuple(Source(name, MATERIALS["rubber"], SOLE) for name in person_names(count))
         self._heels = torch.zeros(n, count, HISTORY, device=device)
+        self._everyone = torch.arange(n, device=device)
         self._round_radii = torch.tensor([t.radius for t in (*self.obstacles, *self.objects)], device=device)
+        self._largest = torch.ones_like(self._round_radii)
+        # Nobody begins where an object of any size would be.
+        self._largest[len(self.obstacles) :] = max(self._options)
         self.reached = torch.zeros(n, dtype=torch.bool, device=device)
         self.collision = torch.zeros(n, dtype=torch.bool, device=device)
         self._intruding = torch.zeros(n, dtype=torch.bool, device=device)
@@ -85,12 +89,16 @@ class SocialEnv(NavigationEnv):
                 velocity=velocity.unsqueeze(1),
                 radius=ROVER_RADIUS,
                 obstacles=torch.cat([self._fixture_pose[:, :-1, :2], loose[..., :2]], dim=1),
-                obstacle_radii=self._round_radii,
+                obstacle_radii=self._round_radii * self._growth(),
             ),
         )
         strike = STEP_IMPULSE * self.crowd.velocity.norm(dim=-1) * self.crowd.struck
         self._heels = torch.cat([self._heels[..., 1:], strike.unsqueeze(-1)], dim=-1)
-        self._put_people(torch.arange(self.num_envs, device=self.device))
+        self._put_people(self._everyone)
+
+    def _growth(self) -> Tensor:
+        """Sizes of pillars and loose objects, as factors (N, M)."""
+        return torch.nn.functional.pad(self.sizes.scale, (len(self.obstacles), 0), value=1.0)
 
     def _put_people(self, ids: Tensor) -> None:
         poses = torch.zeros(len(ids), self.crowd.position.shape[1], 7, device=self.device)
@@ -181,7 +189,7 @@ class SocialEnv(NavigationEnv):
     def _standing(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Places (n, T, 2) and radii (T,) of what people neither start nor go to [m]."""
         loose = self.loose.data.body_link_pos_w.torch[ids, :, :2] - self.scene.env_origins[ids, None, :2]
-        return torch.cat([self._fixture_pose[ids, :-1, :2], loose], dim=1), self._round_radii
+        return torch.cat([self._fixture_pose[ids, :-1, :2], loose], dim=1), self._round_radii * self._largest
 
     def _starts(self, ids: Tensor) -> Tensor:
         """Where people begin (n, P, 2) [m]."""
