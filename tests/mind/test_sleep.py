@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from dataclasses import replace
@@ -10,11 +11,13 @@ import pytest
 import torch
 
 from sage_ext.config import SleepConfig, VariationsConfig
+from sage_ext.environment import Observation
 from sage_ext.errors import SageError
+from sage_ext.learning.changes import CHANGES
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
-from sage_ext.sleep.moments import slice_length
+from sage_ext.sleep.moments import in_view, slice_length
 from sage_ext.sleep.variations import FAMILIES, draw, schedule
 
 from .ball_world import BallWorld, sense_names
@@ -29,13 +32,17 @@ def only(family: str, *more: str) -> SleepConfig:
     return configured(*shares, *more).sleep
 
 
+def same(one: Observation, other: Observation) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(v, other[k]) for k, v in one.items())
+
+
 def moments_of(remembered: Remembered, config: SleepConfig, count: int = 12, seed: int = 0, first: int = 0) -> Moments:
     return relive_moments(*remembered, config, count, first, seeded(seed))
 
 
-def variations(physical: float, spatial: float, temporal: float) -> VariationsConfig:
-    given = {"physical": physical, "spatial": spatial, "temporal": temporal}
-    return configured(*(f"sleep.variations.{k}.share={v}" for k, v in given.items())).sleep.variations
+def variations(*shares: float) -> VariationsConfig:
+    given = zip(FAMILIES, shares, strict=True)
+    return configured(*(f"sleep.variations.{k}.share={v}" for k, v in given)).sleep.variations
 
 
 def test_variations_stay_in_their_ranges_and_fill_them() -> None:
@@ -47,14 +54,17 @@ def test_variations_stay_in_their_ranges_and_fill_them() -> None:
     for values, low, high in (
         (physical.gravity, 0.5, 1.5),
         (physical.friction, 2.0, 3.0),
+        (physical.mass, 0.5, 2.0),
         (spatial.viewpoint[:, 0], -yaw, yaw),
         *((spatial.viewpoint[:, axis], -shift, shift) for axis in (2, 3, 4)),
     ):
         found, wide = values.aminmax(), high - low
         assert low <= found[0] < low + 0.01 * wide and high - 0.01 * wide < found[1] <= high
-        assert values.mean() == pytest.approx((low + high) / 2, abs=0.03 * wide)
-    together = torch.corrcoef(torch.stack([physical.gravity, physical.friction]))[0, 1]
-    assert abs(together) < 0.1, "gravity and friction are drawn apart"
+        # Factors are as likely to halve as to double.
+        middle = math.sqrt(low * high) if low > 0 else 0.0
+        assert values.median() == pytest.approx(middle, abs=0.05 * wide)
+    together = torch.corrcoef(torch.stack([physical.gravity, physical.friction, physical.mass]))
+    assert (together - torch.eye(3)).abs().max() < 0.1, "gravity, friction and mass are drawn apart"
     speeds = Counter(draw(config, "temporal", 3, generator).speed for generator in [seeded()] for _ in range(400))
     assert set(speeds) == {0.5, 2.0} and min(speeds.values()) > 150
 
@@ -63,18 +73,21 @@ def test_variations_stay_in_their_ranges_and_fill_them() -> None:
 def test_a_family_varies_nothing_of_another(family: str) -> None:
     drawn, rest = draw(configured().sleep.variations, family, 50, seeded(1)), torch.ones(50)
     assert (drawn.family, drawn.viewpoint.shape) == (family, (50, 5))
-    assert bool((drawn.gravity == rest).all()) == bool((drawn.friction == rest).all()) == (family != "physical")
+    for factor in (drawn.gravity, drawn.friction, drawn.mass):
+        assert bool((factor == rest).all()) == (family != "physical")
     assert bool((drawn.viewpoint == 0).all()) == (family != "spatial")
     assert (drawn.speed == 1.0) == (family != "temporal")
 
 
 def test_an_unknown_family_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"family=causal: use one of physical, spatial, temporal"):
-        draw(configured().sleep.variations, "causal", 1, seeded())
+    with pytest.raises(ValueError, match=r"family=magical: use one of physical, spatial, temporal, causal, re"):
+        draw(configured().sleep.variations, "magical", 1, seeded())
 
 
-@pytest.mark.parametrize("shares", [(0.5, 0.25, 0.25), (0.7, 0.2, 0.1), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0)])
-def test_the_schedule_keeps_the_shares_over_any_stretch(shares: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    "shares", [(0.3, 0.2, 0.1, 0.1, 0.3), (0.7, 0.2, 0.1, 0, 0), (0, 0.5, 0, 0.5, 0), (1, 0, 0, 0, 0)]
+)
+def test_the_schedule_keeps_the_shares_over_any_stretch(shares: tuple[float, ...]) -> None:
     config = variations(*shares)
     whole = schedule(config, 60, 0)
     assert schedule(config, 25, 0) + schedule(config, 35, 25) == whole, "however it is cut"
@@ -87,21 +100,26 @@ def test_the_schedule_keeps_the_shares_over_any_stretch(shares: tuple[float, flo
 
 
 def test_moments_are_what_memory_holds(remembered: Remembered) -> None:
+    """Around the instant of the snapshot: what came before it, and the looks from it on."""
     env, memory = remembered
-    config = only("physical")
+    config = only("physical", "sleep.history=2")
     found = moments_of(remembered, config, 9)
     assert len(found) == 9, "the last call takes fewer than there are worlds"
     # The same chance draws the same stretches; one call is 6 moments.
     generator = seeded()
     for part in (slice(0, 6), slice(6, 9)):
         n = part.stop - part.start
-        stretch = memory.sample_slices(n, slice_length(config), generator, at_snapshot=True)
+        stretch = memory.sample_slices(n, slice_length(config), generator, snapshot_at=2)
         draw(config.variations, "physical", n, generator)
         for key in sense_names(env):
-            assert torch.equal(found.remembered[key][part], stretch["observation", key][:, 1:6]), key
-        assert torch.equal(found.actions[part, :, :2], stretch["action"][:, 1:6])
+            assert torch.equal(found.history[key][part], stretch["observation", key][:, :2]), key
+            assert torch.equal(found.remembered[key][part], stretch["observation", key][:, 2:7]), key
+        assert torch.equal(found.actions[part, :, :2], stretch["action"][:, 2:7])
+    for key, value in found.varied.items():
+        assert torch.equal(value[:, 0], found.remembered[key][:, 0]), f"{key}: both begin at one instant"
     assert (found.actions[..., 2] == 0).all() and (found.varied_actions[..., 2] == 0).all()
     assert torch.equal(found.actions, found.varied_actions)
+    assert not found.forget.any()
 
 
 def test_a_physical_moment_differs_by_its_physics_alone(remembered: Remembered) -> None:
@@ -111,28 +129,33 @@ def test_a_physical_moment_differs_by_its_physics_alone(remembered: Remembered) 
     found = moments_of(remembered, config)
     generator = seeded()
     for first in (0, 6):
-        stretch = memory.sample_slices(6, slice_length(config), generator, at_snapshot=True)
+        part = slice(first, first + 6)
+        stretch = memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
         drawn = draw(config.variations, "physical", 6, generator)
-        factors = torch.stack([drawn.gravity, drawn.friction], 1)
-        assert torch.allclose(found.change[first : first + 6].exp(), factors)
-        # A world in which that gravity and that friction were in force from the start says the same.
-        rows = stretch["snapshot"][:, 0].clone()
+        for name, factor in (("gravity", drawn.gravity), ("friction", drawn.friction), ("mass", drawn.mass)):
+            assert torch.allclose(found.change[f"log_{name}"][part].exp(), factor.view(6, 1, 1).expand(6, 5, 1)), name
+        # A world in which these were in force from the start says the same.
+        rows = stretch["snapshot"][:, 1].clone()
         rows[:, 28] *= drawn.gravity
         rows[:, 29] *= drawn.friction
-        assert (rows[:, 28] < -14).all() and (rows[:, 29] <= 0.6).all()
-        lived = env.relive(rows, stretch["action"][:, :5])["policy"]
+        rows[:, 32] *= drawn.mass
+        assert (rows[:, 28] < -14).all() and (rows[:, 29] <= 0.6).all() and (rows[:, 32] != 1).all()
+        lived = env.relive(rows, stretch["action"][:, 1:5])["policy"]
         for key in sense_names(env):
-            assert torch.equal(found.varied[key][first : first + 6], lived[key]), key
-    assert found.asked.all() and (found.match == torch.arange(5)).all()
+            assert torch.equal(found.varied[key][part, 1:], lived[key]), key
+    for name in ("log_gravity", "log_friction", "log_mass"):
+        assert found.asked[name].squeeze(-1).tolist() == [[False, False, True, True, True]] * 12, "once it can be felt"
+    assert not found.change["log_speed"].any() and (found.match == torch.arange(5)).all()
     for key in ("visual", "proprioceptive"):
-        other = (found.varied[key] != found.remembered[key]).flatten(1).any(1)
+        other = (found.varied[key][:, 1:] != found.remembered[key][:, 1:]).flatten(1).any(1)
         assert other.float().mean() > 0.9, key
 
 
 def test_without_a_change_the_moment_repeats_itself(remembered: Remembered) -> None:
-    ranges = ("sleep.variations.physical.gravity_scale=[1,1]", "sleep.variations.physical.friction_scale=[1,1]")
+    ranges = (f"sleep.variations.physical.{name}_scale=[1,1]" for name in ("gravity", "friction", "mass"))
     found = moments_of(remembered, only("physical", *ranges))
-    assert (found.change == 0).all()
+    for name, change in found.change.items():
+        assert not change.any(), name
     for key, value in found.varied.items():
         assert torch.equal(value, found.remembered[key]), key
 
@@ -142,8 +165,11 @@ def test_a_spatial_moment_is_the_same_physics_seen_from_elsewhere(remembered: Re
     for key in ("audio", "tactile", "proprioceptive"):
         assert torch.equal(found.varied[key], found.remembered[key]), key
     for key in ("visual", "depth"):
-        assert (found.varied[key] != found.remembered[key]).flatten(1).any(1).all(), key
-    assert (found.change == 0).all() and found.asked.all(), "that nothing changed is to be read, too"
+        assert (found.varied[key] != found.remembered[key]).flatten(2).any(2).all(), f"{key}: from the first look on"
+    for name in ("log_gravity", "log_friction", "log_mass"):
+        assert not found.change[name].any() and found.asked[name].any(), "that nothing changed is to be read, too"
+    seen = found.asked["object_position"]
+    assert seen.float().mean() > 0.5 and (found.change["object_position"][seen].abs() > 0.005).float().mean() > 0.5
     assert (found.match == torch.arange(5)).all()
     found = moments_of(
         remembered, only("spatial", "sleep.variations.spatial.yaw_deg=0", "sleep.variations.spatial.shift_m=0")
@@ -151,12 +177,12 @@ def test_a_spatial_moment_is_the_same_physics_seen_from_elsewhere(remembered: Re
     assert torch.equal(found.varied["visual"], found.remembered["visual"])
 
 
-@pytest.mark.parametrize(("speed", "match"), [(2.0, [1, 3, -1, -1, -1]), (0.5, [-1, 0, -1, 1, -1])])
+@pytest.mark.parametrize(("speed", "match"), [(2.0, [0, 2, 4, -1, -1]), (0.5, [0, -1, 1, -1, 2])])
 def test_a_temporal_moment_is_matched_instant_by_instant(
     remembered: Remembered, speed: float, match: list[int]
 ) -> None:
     found = moments_of(remembered, only("temporal", f"sleep.variations.temporal.speeds=[{speed}]"))
-    assert found.match.tolist() == [match] * 12
+    assert found.match.tolist() == [match] * 12 and found.forget.all()
     moving = (found.remembered["visual"][:, 0] != found.remembered["visual"][:, 1]).flatten(1).any(1)
     assert moving.sum() > 6
     for key in ("visual", "depth"):
@@ -168,8 +194,84 @@ def test_a_temporal_moment_is_matched_instant_by_instant(
                 unlike = (varied[:, look] != remembered_look[:, other]).flatten(1).any(1)
                 # Looks that share no instant show another picture wherever anything moves.
                 assert unlike[moving].float().mean() > 0.7, (key, look, other)
-    assert (found.change == 0).all() and not found.asked.any()
+    assert (found.change["log_speed"] == math.log(speed)).all()
+    assert {name for name, asked in found.asked.items() if asked.any()} == {"log_speed"}
     assert (found.actions[..., 2] == 0).all() and (found.varied_actions[..., 2] == math.log2(speed)).all()
+
+
+def test_a_causal_moment_goes_on_with_the_actions_of_another(remembered: Remembered) -> None:
+    env, memory = remembered
+    config = only("causal")
+    found = moments_of(remembered, config, 6)
+    assert torch.equal(found.varied_actions, found.actions.roll(1, 0))
+    assert not torch.equal(found.varied_actions, found.actions)
+    stretch = memory.sample_slices(6, slice_length(config), seeded(), snapshot_at=1)
+    lived = env.relive(stretch["snapshot"][:, 1], stretch["action"][:, 1:5].roll(1, 0))["policy"]
+    for key, value in found.varied.items():
+        assert torch.equal(value[:, 0], found.remembered[key][:, 0]), f"{key}: it begins as it did"
+        assert torch.equal(value[:, 1:], lived[key]), key
+    own = found.varied["proprioceptive"][:, 1:] != found.remembered["proprioceptive"][:, 1:]
+    assert own.flatten(1).any(1).all()
+    assert found.match.tolist() == [[0, -1, -1, -1, -1]] * 6, "after that they are two stories"
+
+
+def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remembered: Remembered) -> None:
+    env, memory = remembered
+    config = only("rearranged")
+    found = moments_of(remembered, config, 6)
+    generator = seeded()
+    stretch = memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
+    draw(config.variations, "rearranged", 6, generator)
+    rows, actions = stretch["snapshot"][:, 1], stretch["action"][:, 1:5]
+    for branch in ("varied", "remembered"):
+        lived = env.relive(env.rearrange(rows, generator), actions, start=True)
+        looks = getattr(found, branch)
+        for key in ("visual", "depth"):
+            assert torch.equal(looks[key][:, 0], lived["start"][key]), (branch, key)
+        for key in ("audio", "tactile", "proprioceptive"):
+            assert torch.equal(looks[key][:, 0], stretch["observation", key][:, 1]), f"{branch} {key}: not of pictures"
+        for key, value in lived["policy"].items():
+            assert torch.equal(looks[key][:, 1:], value), (branch, key)
+        sight = lived["sight"]["position"].flatten(2)
+        where = sight if branch == "varied" else where - sight
+    assert torch.equal(found.change["object_position"], where)
+    assert (found.match == -1).all(), "no look of one shows what the other shows"
+    assert found.asked["object_position"].float().mean() > 0.5
+
+
+def test_what_is_asked_of_an_object_is_where_the_picture_shows_it(remembered: Remembered) -> None:
+    """Against the depth picture itself: the nearest point of a ball is its centre's depth less its radius."""
+    found = moments_of(remembered, only("rearranged"), 12)
+    depth = found.varied["depth"]
+    sight = remembered[0].relive(torch.zeros(1, 33), torch.zeros(1, 1, 2))["sight"]
+    pixel = torch.tensor([[[10, 12], [20, 5]]]).expand(1, 1, 2, 2).float()
+    made = {**{k: v[:, :1] for k, v in sight.items()}, "pixel": pixel, "in_frame": torch.ones(1, 1, 2, dtype=bool)}
+    shown = torch.full((1, 1, 32, 32, 1), 2.5)
+    assert not in_view(made, shown).any(), "hidden by nothing, but not there"
+    shown[0, 0, 10, 12] = 1.5 - 0.16
+    assert in_view(made, shown).flatten().tolist() == [True, False]
+    shown[0, 0, 20, 5] = 0.7
+    assert in_view(made, shown).flatten().tolist() == [True, False], "something stands before it"
+    assert depth.shape == (12, 5, 32, 32, 1)
+
+
+def test_plain_memory_takes_its_share(remembered: Remembered) -> None:
+    env, memory = remembered
+    config = configured("sleep.replay=0.25").sleep
+    found = moments_of(remembered, config, 24)
+    assert len(found) == 24
+    replayed = (found.match == -1).all(1) & found.forget
+    assert replayed.tolist() == [True] * 6 + [False] * 18
+    generator = seeded()
+    for branch, actions in (("remembered", "actions"), ("varied", "varied_actions")):
+        stretch = memory.sample_slices(6, config.history + config.steps, generator)
+        for key in sense_names(env):
+            assert torch.equal(getattr(found, branch)[key][:6], stretch["observation", key][:, 1:]), (branch, key)
+        assert torch.equal(getattr(found, actions)[:6, :, :2], stretch["action"][:, 1:])
+    for name, asked in found.asked.items():
+        assert not asked[:6].any() and not found.change[name][:6].any(), "two stretches that have nothing in common"
+    whole = moments_of(remembered, configured("sleep.replay=1").sleep, 7)
+    assert len(whole) == 7 and not any(asked.any() for asked in whole.asked.values())
 
 
 @pytest.mark.parametrize("speed", [2.0, 0.5])
@@ -177,46 +279,51 @@ def test_what_was_done_between_two_looks(remembered: Remembered, speed: float) -
     _, memory = remembered
     config = only("temporal", f"sleep.variations.temporal.speeds=[{speed}]")
     found = moments_of(remembered, config, 6)
-    acted = memory.sample_slices(6, slice_length(config), seeded(), at_snapshot=True)["action"]
+    acted = memory.sample_slices(6, slice_length(config), seeded(), snapshot_at=1)["action"][:, 1:]
     # In force between look k and k + 1, tick by tick: an action is held for 4 ticks.
-    ticks = torch.cat([acted.repeat_interleave(4, 1), acted[:, -1:].repeat_interleave(4, 1)], 1)
+    ticks = acted.repeat_interleave(4, 1)
     hold = int(4 * speed)
     for look in range(5):
-        between = ticks[:, (look + 1) * hold : (look + 2) * hold]
-        if acted.shape[1] * 4 >= (look + 2) * hold:  # beyond, the last one known stands in
+        between = ticks[:, look * hold : (look + 1) * hold]
+        if ticks.shape[1] >= (look + 1) * hold:  # beyond, the last one known stands in
             assert torch.allclose(found.varied_actions[:, look, :2], between.mean(1)), look
 
 
 def test_a_sleep_without_fast_speeds_needs_shorter_stretches() -> None:
     assert slice_length(only("temporal", "sleep.variations.temporal.speeds=[0.5]")) == 6
-    assert slice_length(only("temporal", "sleep.variations.temporal.speeds=[0.5,2]")) == 11
+    assert slice_length(only("temporal", "sleep.variations.temporal.speeds=[0.5,2]")) == 10
+    assert slice_length(only("temporal", "sleep.history=0", "sleep.variations.temporal.speeds=[0.5,2]")) == 9
 
 
 def test_memory_without_a_stretch_that_is_long_enough_is_named(remembered: Remembered) -> None:
-    config = replace(only("temporal"), steps=15)
-    with pytest.raises(SageError, match=r"memory\.length=31: is longer than every remembered episode"):
+    config = replace(only("temporal"), steps=16)
+    with pytest.raises(SageError, match=r"memory\.length=32: is longer than every remembered episode"):
         moments_of(remembered, config)
 
 
 def test_one_seed_draws_the_same_moments(remembered: Remembered) -> None:
     config = configured().sleep
     one, two, other = (moments_of(remembered, config, 24, seed) for seed in (3, 3, 4))
-    assert torch.equal(one.varied["visual"], two.varied["visual"]) and torch.equal(one.change, two.change)
+    assert torch.equal(one.varied["visual"], two.varied["visual"]) and same(one.change, two.change)
     assert not torch.equal(one.varied["visual"], other.varied["visual"])
     # One call lives one family: physical, spatial, temporal, physical.
-    assert one.asked[:, 0].view(4, 6).all(1).tolist() == [True, True, False, True]
-    assert one.change[:, 0].view(4, 6).any(1).tolist() == [True, False, False, True]
+    assert one.asked["log_gravity"][:, 2].view(4, 6).all(1).tolist() == [True, True, False, True]
+    assert one.change["log_gravity"][:, 2].view(4, 6).any(1).tolist() == [True, False, False, True]
+    assert one.forget.view(4, 6).all(1).tolist() == [False, False, True, False]
 
 
 def test_the_batch_is_the_chosen_moments(remembered: Remembered) -> None:
     found = moments_of(remembered, configured().sleep, 24)
     which = torch.tensor([20, 3, 13])
     batch = found.batch(which, torch.device("cpu"))
-    batch.check()
-    for name in ("actions", "varied_actions", "change", "asked", "match"):
+    batch.check(remembered[0].num_objects)
+    for name in ("actions", "varied_actions", "match", "forget"):
         assert torch.equal(getattr(batch, name), getattr(found, name)[which]), name
-    for name in ("remembered", "varied"):
-        assert torch.equal(getattr(batch, name)["depth"], getattr(found, name)["depth"][which])
+    for name in ("history", "remembered", "varied", "change", "asked"):
+        assert same(getattr(batch, name), {k: v[which] for k, v in getattr(found, name).items()}), name
+    without = moments_of(remembered, configured("sleep.history=0").sleep, 24)
+    assert without.remembered["depth"].shape[1] == 5
+    make_mind(remembered[0], configured().sleep).objective(without.batch(which, torch.device("cpu")))
 
 
 def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
@@ -233,9 +340,9 @@ def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
 
     fresh, mind, generator = make_mind(env, config), make_mind(env, config), seeded()
     fresh.objective.encoder.calibrate(found.remembered)
-    rounds = [consolidate(mind, found, 12, generator)]
+    rounds = [consolidate(mind, found, config, generator)]
     first = examine(mind)
-    rounds += [consolidate(mind, found, 12, generator) for _ in range(4)]
+    rounds += [consolidate(mind, found, config, generator) for _ in range(4)]
     losses, before, after = [r["loss"] for r in rounds], examine(fresh), examine(mind)
     assert losses[-1] == min(losses) and losses[-1] < 0.85 * losses[0]
     assert losses[-1] < 0.5 * rounds[-1]["collapsed"]
@@ -249,21 +356,22 @@ def test_what_was_gone_through_is_counted(remembered: Remembered) -> None:
     env, _ = remembered
     config = configured().sleep
     found, mind = moments_of(remembered, config, 22), make_mind(env, config)
+    by_8, by_20 = replace(config, batch=8), replace(config, batch=20)
     assert mind.learned == {"consolidations": 0, "updates": 0, "calibrated": False}
     told: list[int] = []
-    losses = consolidate(mind, found, 8, seeded(), lambda count, scalars: told.append(count))
+    losses = consolidate(mind, found, by_8, seeded(), lambda count, scalars: told.append(count))
     assert told == [8, 8, 6]
     assert (mind.learned["consolidations"], mind.learned["updates"]) == (22, 3)
-    consolidate(mind, found, 20, seeded(), lambda count, scalars: told.append(count))
+    consolidate(mind, found, by_20, seeded(), lambda count, scalars: told.append(count))
     assert told[3:] == [22], "too few are left over for an update of their own"
     assert (mind.learned["consolidations"], mind.learned["updates"]) == (44, 4)
-    terms = {"prediction", "calibration", "regularity", "invariance", "physics", "skill"}
-    assert set(losses) == {"loss", "collapsed"} | terms
+    terms = {"prediction", "calibration", "foresight", "regularity", "invariance", "change", "skill"}
+    assert set(losses) == {"loss", "collapsed"} | terms | {f"change/{name}" for name in CHANGES}
 
 
-def test_each_moment_is_learned_from_once(remembered: Remembered) -> None:
-    env, _ = remembered
-    found, mind, seen = moments_of(remembered, configured().sleep, 18), make_mind(env, configured().sleep), []
+def watch(mind: Mind) -> list[torch.Tensor]:
+    """What goes through the objective from now on, batch by batch."""
+    seen: list[torch.Tensor] = []
     forward = mind.objective.forward
 
     def watched(batch, generator=None):
@@ -271,10 +379,52 @@ def test_each_moment_is_learned_from_once(remembered: Remembered) -> None:
         return forward(batch, generator)
 
     mind.objective.forward = watched  # type: ignore[method-assign]
-    consolidate(mind, found, 4, seeded())
-    rows = sorted(map(tuple, torch.cat(seen).flatten(1).tolist()))
-    assert rows == sorted(map(tuple, found.varied["proprioceptive"].flatten(1).tolist()))
-    assert not torch.equal(torch.cat(seen), found.varied["proprioceptive"]), "in an order of chance"
+    return seen
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_each_moment_is_learned_from_in_each_pass(remembered: Remembered, passes: int) -> None:
+    env, _ = remembered
+    config = configured(f"sleep.passes={passes}").sleep
+    found, mind = moments_of(remembered, config, 18), make_mind(env, config)
+    seen = watch(mind)
+    consolidate(mind, found, config, seeded())
+    every = sorted(map(tuple, found.varied["proprioceptive"].flatten(1).tolist()))
+    orders = torch.cat(seen).split(18)
+    assert len(orders) == passes and mind.learned["consolidations"] == 18
+    for order in orders:
+        assert sorted(map(tuple, order.flatten(1).tolist())) == every
+        assert not torch.equal(order, found.varied["proprioceptive"]), "in an order of chance"
+    assert passes == 1 or not torch.equal(orders[0], orders[1]), "another in each pass"
+
+
+def test_accumulated_batches_are_one_update(remembered: Remembered) -> None:
+    """The gradient is the mean over all moments, however unequal the batches are."""
+    env, _ = remembered
+    config = configured("sleep.accumulate=3", "sleep.batch=8").sleep
+    found, mind, told = moments_of(remembered, config, 22), make_mind(env, config), []
+    mind.objective.encoder.calibrate(found.varied)
+    mind.learned["calibrated"] = True
+    seen, gradient = watch(mind), []
+    step = mind.optimizer.step
+
+    def stepped() -> None:
+        gradient.append(mind.objective.foresight.weight.grad.clone())  # type: ignore[union-attr]
+        step()
+
+    # That of foresight depends on neither projections nor, where none is dropped, on chance.
+    mind.objective.weights = replace(mind.objective.weights, drop=0.0)
+    mind.optimizer.step = stepped  # type: ignore[method-assign, assignment]
+    twin = copy.deepcopy(mind.objective)
+    losses = consolidate(mind, found, config, seeded(), lambda count, scalars: told.append((count, scalars)))
+    assert [len(piece) for piece in seen] == [8, 8, 6]
+    assert [count for count, _ in told] == [22] and mind.learned["updates"] == 1 and len(gradient) == 1
+    assert losses == pytest.approx(told[0][1])
+    del twin.forward
+    whole = twin(found.batch(torch.arange(22), torch.device("cpu")), seeded())
+    whole["loss"].backward()
+    assert torch.allclose(gradient[0], twin.foresight.weight.grad, rtol=1e-3, atol=1e-7)
+    assert losses["foresight"] == pytest.approx(float(whole["foresight"]), rel=1e-4)
 
 
 def test_a_mind_finds_its_scale_once(remembered: Remembered) -> None:
@@ -290,12 +440,13 @@ def test_a_mind_finds_its_scale_once(remembered: Remembered) -> None:
 
     mind.objective.encoder.calibrate = watched  # type: ignore[method-assign, assignment]
     raw = mind.encode(found.remembered).flatten(0, 1).std(0).mean()
-    consolidate(mind, found, 12, seeded())
+    config = replace(config, batch=12)
+    consolidate(mind, found, config, seeded())
     scaled = mind.encode(found.remembered).flatten(0, 1).std(0).mean()
     assert raw < 0.2 and 0.7 < scaled < 1.3
-    consolidate(mind, found, 12, seeded())
+    consolidate(mind, found, config, seeded())
     assert len(calls) == 1 and mind.learned["calibrated"]
-    assert torch.equal(calls[0]["visual"], found.remembered["visual"])
+    assert torch.equal(calls[0]["visual"], found.varied["visual"])
 
 
 def test_one_seed_learns_the_same(remembered: Remembered) -> None:
@@ -305,7 +456,7 @@ def test_one_seed_learns_the_same(remembered: Remembered) -> None:
     for seed in (1, 1, 2):
         torch.manual_seed(len(ends))  # nothing may come from the global source of chance
         mind = make_mind(env, config)
-        losses = consolidate(mind, found, 4, seeded(seed))
+        losses = consolidate(mind, found, config, seeded(seed))
         ends.append((losses, torch.cat([p.detach().flatten() for p in mind.objective.parameters()])))
     assert ends[0][0] == ends[1][0] and torch.equal(ends[0][1], ends[1][1])
     assert ends[0][0] != ends[2][0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -68,4 +66,4 @@ def first_free(candidates: Tensor, taken: Tensor, distances: Tensor) -> Tensor:
 
 def round_radius(thing: Thing) -> float:
     """Radius of the circle around a thing seen from above [m]."""
-    return thing.radius * (math.sqrt(2.0) if thing.kind == "box" else 1.0)
+    return thing.outline
