@@ -222,7 +222,7 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
     generator = seeded()
     stretch = memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
     draw(config.variations, "rearranged", 6, generator)
-    rows, actions = stretch["snapshot"][:, 1], stretch["action"][:, 1:5]
+    rows, actions, sights = stretch["snapshot"][:, 1], stretch["action"][:, 1:5], []
     for branch in ("varied", "remembered"):
         lived = env.relive(env.rearrange(rows, generator), actions, start=True)
         looks = getattr(found, branch)
@@ -232,9 +232,8 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
             assert torch.equal(looks[key][:, 0], stretch["observation", key][:, 1]), f"{branch} {key}: not of pictures"
         for key, value in lived["policy"].items():
             assert torch.equal(looks[key][:, 1:], value), (branch, key)
-        sight = lived["sight"]["position"].flatten(2)
-        where = sight if branch == "varied" else where - sight
-    assert torch.equal(found.change["object_position"], where)
+        sights.append(lived["sight"]["position"].flatten(2))
+    assert torch.equal(found.change["object_position"], sights[0] - sights[1])
     assert (found.match == -1).all(), "no look of one shows what the other shows"
     assert found.asked["object_position"].float().mean() > 0.5
 
