@@ -182,8 +182,8 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     fastest = max(1.0, *sleep.variations.temporal.speeds)
     for key, value, most in (
         ("memory.snapshot_every", config.memory.snapshot_every, steps),
-        ("sleep.steps", sleep.steps, 1 + int((steps - 1 - sleep.history) / fastest)),
-        ("sleep.history", sleep.history, steps - 2),
+        ("sleep.steps", sleep.steps, 1 + int((steps - 1) / fastest)),
+        ("sleep.history", sleep.history, steps - 1 - int((sleep.steps - 1) * fastest)),
         ("dream.looks", dream.looks, steps - 1),
     ):
         if value > most:

@@ -57,7 +57,8 @@ class Moments:
     def batch(self, which: Tensor, device: torch.device) -> Batch:
         """Some moments as a training batch."""
         chosen = {f.name: _pick(getattr(self, f.name), which, device) for f in fields(self)}
-        return Batch(**{**chosen, "history": chosen["history"] or None})
+        looked_before = any(v.shape[1] for v in self.history.values())
+        return Batch(**{**chosen, "history": chosen["history"] if looked_before else None})
 
 
 def slice_length(config: SleepConfig) -> int:

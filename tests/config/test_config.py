@@ -172,7 +172,7 @@ BAD = {
     "sleep.accumulate=0": "sleep.accumulate=0: must be 1",
     "sleep.passes=0": "sleep.passes=0: must be 1",
     "sleep.background=yes please": "sleep.background=yes please: must be true or false",
-    "sleep.history=599": "sleep.history=599: does not fit into an episode of 600 steps; set at most 598",
+    "sleep.history=599": "sleep.history=599: does not fit into an episode of 600 steps; set at most 595",
     "sleep.weights={predicton:1}": "sleep.weights.predicton=1: unknown key; use sleep.weights.prediction",
     "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=30; set 30",
     "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 300",

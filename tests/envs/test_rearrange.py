@@ -61,6 +61,16 @@ def moved(env: SageEnv, rows: Tensor, rearranged: Tensor) -> Tensor:
     return (parts(env, rearranged)[0] != before).any(2)
 
 
+def test_the_rows_that_were_given_stay_as_they_were(env: SageEnv, rows: Tensor) -> None:
+    still, kept = torch.zeros(WORLDS, 1, 2), rows.clone()
+    for n in (1, WORLDS):
+        env.render_states(rows[:n])
+        env.restore(rows[:n], torch.arange(n))
+        env.relive(rows[:n], still[:n], senses=())
+        env.rearrange(rows[:n], torch.Generator())
+        assert torch.equal(rows, kept), n
+
+
 def test_the_instant_is_seen_before_anything_moves(env: SageEnv, rows: Tensor) -> None:
     turned = torch.zeros(WORLDS, 5)
     turned[:, 0] = 0.4

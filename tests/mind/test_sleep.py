@@ -400,7 +400,7 @@ def test_each_moment_is_learned_from_in_each_pass(remembered: Remembered, passes
 def test_accumulated_batches_are_one_update(remembered: Remembered) -> None:
     """The gradient is the mean over all moments, however unequal the batches are."""
     env, _ = remembered
-    config = configured("sleep.accumulate=3", "sleep.batch=8").sleep
+    config = configured("sleep.accumulate=3", "sleep.batch=8", "sleep.round=24").sleep
     found, mind, told = moments_of(remembered, config, 22), make_mind(env, config), []
     mind.objective.encoder.calibrate(found.varied)
     mind.learned["calibrated"] = True
