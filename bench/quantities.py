@@ -25,7 +25,8 @@ FREE = 0.25
 FAR = 3.0
 HALF = 2.0
 """Free distance is not told further than this [m]."""
-R2, ACCURACY = "r2", "balanced_accuracy"
+ACCURATE = ("object class", "contact", "material", "reachable")
+"""Quantities that are classes, scored by balanced accuracy; the others by R2."""
 
 Truth = Mapping[str, Tensor]
 
@@ -45,11 +46,6 @@ class Quantity(NamedTuple):
     values: Tensor
     counts: Tensor
 
-    @property
-    def metric(self) -> str:
-        """How it is scored."""
-        return ACCURACY if self.values.dtype == torch.int64 else R2
-
 
 def turned_back(quat: Tensor, vector: Tensor) -> Tensor:
     """Vectors (..., 3) of the room in the frame of bodies turned by quaternions xyzw (..., 4)."""
@@ -58,18 +54,17 @@ def turned_back(quat: Tensor, vector: Tensor) -> Tensor:
     return vector + real * cross + torch.linalg.cross(cross, axis)
 
 
-def quantities(family: str, truth: Truth, kinds: tuple[int, ...], nominal_mass: Tensor) -> list[Quantity]:
+def quantities(family: str, truth: Truth, kinds: tuple[int, ...]) -> list[Quantity]:
     """Everything that is asked of a task of a family.
 
     Args:
         family: ``navigation``, ``manipulation`` or ``social``.
         truth: ``critic`` of whole episodes, name -> (E, T, ...), with ``object_pixels``.
         kinds: Material of each loose object, as a number.
-        nominal_mass: Mass of each loose object at scale 1 (B,) [kg].
     """
-    asked = _objects(truth, nominal_mass) + _physics(truth)
+    asked = _objects(truth) + _physics(truth)
     if family == "manipulation":
-        return asked + _arm(truth, kinds)
+        return asked + _arm(truth)
     return asked + _rover(truth, kinds) + (_people(truth) if family == "social" else [])
 
 
@@ -94,7 +89,7 @@ def _later(values: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     return later, told
 
 
-def _objects(truth: Truth, nominal_mass: Tensor) -> list[Quantity]:
+def _objects(truth: Truth) -> list[Quantity]:
     place, turn = _frame(truth)
     where = turned_back(turn.unsqueeze(2), truth["object_pose"][..., :3] - place.unsqueeze(2))
     speed = turned_back(turn.unsqueeze(2), truth["object_velocity"][..., :3])
@@ -198,7 +193,7 @@ def _way_is_free(truth: Truth, place: Tensor) -> Tensor:
     return ~((miss < FREE + 0.15) & (share > 0)).any(-1)
 
 
-def _arm(truth: Truth, kinds: tuple[int, ...]) -> list[Quantity]:
+def _arm(truth: Truth) -> list[Quantity]:
     always, felt = _everywhere(truth), _touching(truth)
     hand = truth["hand_pose"][..., :3]
     ahead, told = _later(hand, always)

@@ -20,17 +20,23 @@ from .dream import explore
 from .environment import Environment, Policy, derived_seed
 from .gallery import save_gallery
 from .interrupt import StopRequest
+from .learning.diagnostics import group_ranks
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
-from .report import Reporter, peak_gb
+from .report import STARTING, Reporter, peak_gb
 from .runs import Run
-from .sleep import Rounds, consolidate
+from .sleep import Moments, Rounds, consolidate
+from .threads import torch_threads
 from .wake import open_memory, wake
 
 PHASES = ("wake", "sleep", "dream")
 SAVE_EVERY_S = 120.0
 """Least time between two checkpoints within a sleep [s]; one also follows each sleep and each stop."""
+
+
+RANKED = 512
+"""Looks from which the rank of each group is told during a sleep: enough to see a collapse."""
 
 
 class Body(Protocol):
@@ -63,20 +69,17 @@ def run_phases(
         SageError: Bad input, a damaged file, a full disk.
         Interrupted: A stop was asked for; the run can be resumed.
     """
-    # The tensors of a step are too small to share out: a second thread costs more than it brings,
-    # and takes the core that physics and rays could use.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with reporter.phase("start", total=None, unit="") as bar:
-        bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
-        env = body.environment(config)
-        # Engines install handlers of their own.
-        stop.arm()
-    try:
-        return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
-    finally:
-        torch.set_num_threads(threads)
-        env.close()
+    # The tensors of a step are too small to share out.
+    with torch_threads(1):
+        with reporter.phase("start", total=None, unit="") as bar:
+            bar.note(doing=STARTING)
+            env = body.environment(config)
+            # Engines install handlers of their own.
+            stop.arm()
+        try:
+            return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
+        finally:
+            env.close()
 
 
 class _Cycle:
@@ -192,6 +195,7 @@ class _Cycle:
                     with self.mind.at_work():
                         losses = consolidate(self.mind, moments, config, generator, on_update)
                     learned |= {"slept": learned["slept"] + len(moments), "round": number + 1, "losses": losses}
+                    self._diagnose(moments)
                     if self.stop.requested or time.monotonic() - saved > SAVE_EVERY_S:
                         self.mind.save(self.run.checkpoint)
                         saved = time.monotonic()
@@ -207,6 +211,13 @@ class _Cycle:
             collapsed_loss=losses["collapsed"],
             losses=losses,
         )
+
+    def _diagnose(self, moments: Moments) -> None:
+        """Curves of how many directions each group uses."""
+        few = max(1, RANKED // moments.actions.shape[1])
+        context = self.mind.encode({k: v[:few] for k, v in moments.varied.items()})
+        for name, share in group_ranks(context).items():
+            self.reporter.scalar(f"rank/{name}", share, self.mind.learned["updates"])
 
     def _dream(self, cycle: int) -> None:
         config = self.config.dream

@@ -20,6 +20,7 @@ from .learning.changes import ChangeHeads
 from .learning.objective import Objective, Weights
 from .learning.predictor import ContextPredictor
 from .observation import ObservationSpec
+from .threads import torch_threads
 
 LEARNING = "learning/"
 """What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
@@ -106,12 +107,8 @@ class Mind:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """All cores while large tensors are worked on; see :func:`sage_ext.cycle.run_phases`."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(os.cpu_count() or before)
-        try:
+        with torch_threads(os.cpu_count() or torch.get_num_threads()):
             yield
-        finally:
-            torch.set_num_threads(before)
 
     def precision(self) -> AbstractContextManager[Any]:
         """How numbers are kept while learning: bfloat16 in products on a GPU, float32 on a CPU."""

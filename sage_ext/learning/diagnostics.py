@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..context.layout import GROUPS
+
 
 @torch.no_grad()
 def effective_rank(vectors: Tensor) -> float:
@@ -25,3 +27,16 @@ def effective_rank(vectors: Tensor) -> float:
         return 0.0
     share = values / total
     return float(torch.exp(-torch.special.xlogy(share, share).sum()))
+
+
+def group_ranks(context: Tensor) -> dict[str, float]:
+    """Effective rank of each group, as a share of its width.
+
+    Args:
+        context: ``(..., 4096)``; several times as many as the widest group has numbers, or few samples look like a
+            low rank.
+
+    Returns:
+        Name of the group -> share in 0..1.
+    """
+    return {name: effective_rank(context[..., group.slice]) / group.width for name, group in GROUPS.items()}

@@ -90,7 +90,7 @@ def relive_moments(
         SageError: Memory holds no stretch that is long enough and has a snapshot at its instant.
     """
     plain = round(config.replay * count)
-    parts: list[Moments] = [_replay(env, memory, config, plain, generator)] if plain else []
+    parts: list[Moments] = [replay(memory, config, plain, env.num_objects, generator)] if plain else []
     keys = ["observation", "action", "snapshot"]
     for family in schedule(config.variations, -(-(count - plain) // env.num_envs), first_call):
         n = min(env.num_envs, count - sum(map(len, parts)))
@@ -102,12 +102,20 @@ def relive_moments(
     return Moments(**{f.name: _join([getattr(p, f.name) for p in parts]) for f in fields(Moments)})
 
 
-def _replay(env: Environment, memory: Memory, config: SleepConfig, n: int, generator: torch.Generator) -> Moments:
-    """Moments of plain memory: two stretches that have nothing to do with each other take the branches' places."""
+def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: torch.Generator) -> Moments:
+    """Moments of plain memory: two stretches that have nothing to do with each other take the branches' places.
+
+    Args:
+        memory: Where they come from.
+        config: How long a moment is.
+        n: How many.
+        bodies: Loose objects of the scene.
+        generator: Source of chance, on the CPU.
+    """
     keys, past, looks = ["observation", "action"], config.history, config.steps
     pair = [memory.sample_slices(n, past + looks, generator, keys=keys) for _ in range(2)]
     senses = [{k: s["observation", k] for k in s["observation"].keys()} for s in pair]  # noqa: SIM118
-    nothing = {kind: torch.zeros(n, looks, width(kind, env.num_objects)) for kind in CHANGES}
+    nothing = {kind: torch.zeros(n, looks, width(kind, bodies)) for kind in CHANGES}
     nothing = {kind: value for kind, value in nothing.items() if value.shape[-1]}
     return Moments(
         history={k: v[:, :past] for k, v in senses[0].items()},
@@ -156,7 +164,9 @@ def _relive(
     if family in ("causal", "rearranged"):
         told &= instant == (0 if family == "causal" else -1)
     depths = remembered["depth"], varied["depth"]
-    change, asked = _changes(drawn, plain["sight"], lived["sight"], depths)
+    # At half speed there may be a look more than is wanted.
+    sights = plain["sight"], {k: v[:, :looks] for k, v in lived["sight"].items()}
+    change, asked = _changes(drawn, *sights, depths)
     return Moments(
         history={k: v[:, :past] for k, v in senses.items()},
         remembered=remembered,

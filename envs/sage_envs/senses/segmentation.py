@@ -19,6 +19,8 @@ KINDS = ("semantic_segmentation", "instance_segmentation")
 CLASSES = ("nothing", "floor", "wall", "obstacle", "box", "ball", "cylinder", "goal", "robot", "person", "table")
 """Semantic classes by number: the ``class`` tag that a spawner gave its asset."""
 
+PIXELS = "object_pixels"
+
 _ENTITY = re.compile(r"/World/envs/env_\d+/([^/]+)")
 
 
@@ -36,6 +38,7 @@ class Segmentation:
         self._camera = env.scene["camera"]
         height, width = self._camera.cfg.height, self._camera.cfg.width
         self._shape = (env.num_envs, height, width)
+        self._objects = [thing.name for thing in env.objects]
         self.instances: tuple[str, ...] = ("none",)
         self._tables: dict[str, Tensor] = {}
 
@@ -46,14 +49,25 @@ class Segmentation:
 
     def empty(self) -> dict[str, Tensor]:
         """Pictures of nothing: what :meth:`read` gives, for its shapes and dtypes."""
-        return {kind: torch.zeros(self._shape, dtype=torch.uint8, device=self._camera.device) for kind in KINDS}
+        nothing = torch.zeros(self._shape, dtype=torch.uint8, device=self._camera.device)
+        return {kind: nothing.clone() for kind in KINDS} | {
+            PIXELS: torch.zeros(len(nothing), len(self._objects), device=nothing.device)
+        }
 
     def read(self) -> dict[str, Tensor]:
-        """Of the last look: numbers of :data:`CLASSES` and of :attr:`instances`, each (N, H, W) uint8."""
+        """Of the last look: numbers of :data:`CLASSES` and of :attr:`instances`, each (N, H, W) uint8.
+
+        And how many pixels each loose object has, (N, B) float32.
+        """
         if not self._tables:
             self._build()
         output = self._camera.data.output
-        return {kind: self._tables[kind][output[kind].torch[..., 0].long()] for kind in KINDS}
+        read = {kind: self._tables[kind][output[kind].torch[..., 0].long()] for kind in KINDS}
+        # A loose object that was never seen has no number yet, and no pixel.
+        numbers = [self.instances.index(name) if name in self.instances else -1 for name in self._objects]
+        instance = read["instance_segmentation"].flatten(1)
+        pixels = torch.stack([(instance == number).sum(1) for number in numbers], 1)
+        return read | {PIXELS: pixels.float()}
 
     def _build(self) -> None:
         """From the renderer's numbers to ours."""

@@ -1,0 +1,161 @@
+"""Held-out experience: episodes lived for a bench alone, each set of them in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_ext.errors import SageError
+
+from .table import say
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+    from torch import Tensor
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FAMILY = {
+    "Sage-Navigation": "navigation",
+    "Sage-Navigation-Push": "navigation",
+    "Sage-Reach": "manipulation",
+    "Sage-Lift": "manipulation",
+    "Sage-Push": "manipulation",
+    "Sage-Social": "social",
+    "Sage-Social-Follow": "social",
+}
+"""Task -> what is asked of it, see :mod:`bench.quantities`."""
+POLICIES = ("random", "expert")
+"""Half of the episodes each."""
+
+
+@dataclass
+class Lived:
+    """Whole episodes of one length.
+
+    Attributes:
+        observation: Sense -> (E, T, ...).
+        truth: Name of the ground truth -> (E, T, ...).
+        action: What was done (E, T, A).
+    """
+
+    observation: dict[str, Tensor]
+    truth: dict[str, Tensor]
+    action: Tensor
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be lived.
+
+    Attributes:
+        task: Id of the task.
+        episodes: How many, over all policies.
+        seed: Moves rooms, objects, physics and actions.
+        physics: Settings of ``randomisation``.
+        seconds: Length of an episode: short ones bring many rooms.
+    """
+
+    task: str
+    episodes: int
+    seed: int
+    physics: tuple[str, ...] = ()
+    seconds: float = 2.0
+
+
+def live(plan: Plan, folder: Path, worlds: int = 16) -> Lived:
+    """Live episodes with every sense and the ground truth; what ``folder`` holds already is not lived again.
+
+    Args:
+        plan: What is to be lived.
+        folder: Where the runs go.
+        worlds: Side by side.
+
+    Raises:
+        SageError: The simulator failed.
+    """
+    import torch
+
+    from sage_ext.memory import Memory
+
+    found: list[Lived] = []
+    for number, policy in enumerate(POLICIES):
+        runs = folder / policy
+        if not list(runs.glob("*/summary.json")):
+            say(f"held out: {plan.task}, {plan.episodes // len(POLICIES)} episodes, {policy}")
+            _wake(plan, policy, plan.seed + number, runs, worlds)
+        (path,) = (summary.parent for summary in runs.glob("*/summary.json"))
+        with Memory.open(path / "memory") as memory:
+            whole = [e for e in memory.episodes if e.length == max(x.length for x in memory.episodes)]
+            episodes = [memory.episode(e, ["observation", "critic", "action"]) for e in whole]
+        found.append(
+            Lived(_stacked(episodes, "observation"), _stacked(episodes, "critic"), _tensor(episodes, "action"))
+        )
+    return Lived(
+        {k: torch.cat([f.observation[k] for f in found]) for k in found[0].observation},
+        {k: torch.cat([f.truth[k] for f in found]) for k in found[0].truth},
+        torch.cat([f.action for f in found]),
+    )
+
+
+def _stacked(episodes: list[TensorDict], branch: str) -> dict[str, Tensor]:
+    names = [key for key in episodes[0][branch].keys() if "segmentation" not in key]  # noqa: SIM118
+    return {name: _tensor(episodes, (branch, name)) for name in names}
+
+
+def _tensor(episodes: list[TensorDict], key: str | tuple[str, str]) -> Tensor:
+    import torch
+
+    return torch.stack([episode[key] for episode in episodes])
+
+
+def _wake(plan: Plan, policy: str, seed: int, runs: Path, worlds: int) -> None:
+    steps = round(plan.seconds * 30)
+    each = plan.episodes // len(POLICIES)
+    command(
+        "wake",
+        f"task.id={plan.task}",
+        f"task.num_envs={worlds}",
+        f"task.episode_length_s={plan.seconds}",
+        "task.segmentation=true",
+        f"wake.policy={policy}",
+        f"wake.episodes={each}",
+        f"memory.capacity={(each + worlds) * steps}",
+        "sleep.history=0",
+        "sleep.steps=3",
+        "dream.looks=6",
+        f"seed={seed}",
+        f"runs={runs.absolute()}",
+        *plan.physics,
+        log=runs.with_suffix(".log"),
+    )
+
+
+def command(*tokens: str, log: Path) -> None:
+    """Run ``sage-ext`` in a process of its own.
+
+    Args:
+        *tokens: Its arguments.
+        log: Where its output goes.
+
+    Raises:
+        SageError: It failed.
+    """
+    paths: Sequence[str] = [str(REPOSITORY / part) for part in ("", "envs", "tasks")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "ab") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "sage_ext", *tokens],
+            cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        tail = " ".join(log.read_text(encoding="utf-8", errors="replace")[-500:].split())
+        raise SageError(tokens[0], " ".join(tokens[1:]), f"exit code {done.returncode}: ...{tail}", "run it by itself")
