@@ -133,7 +133,7 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
     start = time.monotonic()
     with mind.at_work():
         if arm.learns is None:
-            mind.objective.encoder.calibrate({k: v[:32] for k, v in moments.remembered.items()})
+            mind.objective.encoder.calibrate(moments.seen(512))
         else:
             say(f"training: {arm.name}, seed {seed}, {options.updates} updates")
             result["losses"] = consolidate(mind, moments, config, generator, _Progress(options.updates))
@@ -221,7 +221,7 @@ def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Moments) ->
 
     passes = max(1, round(options.updates * options.batch / len(moments)))
     config = load_config(
-        [f"sleep.batch={options.batch}", f"sleep.passes={passes}", f"sleep.steps={options.looks}",
+        [f"sleep.batch={options.batch}", f"sleep.passes={passes}", f"sleep.steps={options.looks}", "sleep.history=2",
          f"sleep.lr={options.lr}", f"sleep.round={options.batch}"]
     ).sleep  # fmt: skip
     senses = {k: SenseSpec(tuple(v.shape[2:]), str(v.dtype).removeprefix("torch.")) for k, v in moments.varied.items()}

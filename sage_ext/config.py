@@ -152,6 +152,7 @@ class SleepConfig:
     replay: float
     history: int
     steps: int
+    reseen_steps: int
     lr: float
     weight_decay: float
     average: float

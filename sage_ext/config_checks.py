@@ -73,6 +73,7 @@ _SHARE = between(0, 1)
 SWITCH = Rule("true or false", lambda v: isinstance(v, bool), lambda _: "use true or false")
 _MOST = 10
 _SCALE = between(0, _MOST, above=True)
+_LIGHTEST, _HEAVIEST = 0.05, 20
 
 RULES: dict[str, Rule | Callable[[], Rule]] = {
     "seed": between(0, 2**32 - 1),
@@ -93,7 +94,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "randomisation.static_friction_scale": between(0, _MOST),
     "randomisation.dynamic_friction_scale": between(0, _MOST),
     "randomisation.restitution_scale": between(0, 2),
-    "randomisation.mass_scale": between(0.05, 20),
+    "randomisation.mass_scale": between(_LIGHTEST, _HEAVIEST),
     "randomisation.strength_scale": between(0, _MOST),
     "randomisation.size_scale": between(0.1, 10),
     "randomisation.yaw_deg": between(0, 180),
@@ -115,6 +116,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.replay": between(0, 1),
     "sleep.history": between(0, 10**4),
     "sleep.steps": between(2, 10**4),
+    "sleep.reseen_steps": between(2, 10**4),
     "sleep.average": between(0, 0.999999),
     "sleep.lr": between(0, 1, above=True),
     "sleep.weight_decay": between(0, 10),
@@ -129,7 +131,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.variations.physical.share": _SHARE,
     "sleep.variations.physical.gravity_scale": _SCALE,
     "sleep.variations.physical.friction_scale": _SCALE,
-    "sleep.variations.physical.mass_scale": between(0.05, 20),
+    "sleep.variations.physical.mass_scale": between(_LIGHTEST, _HEAVIEST),
     "sleep.variations.spatial.share": _SHARE,
     "sleep.variations.spatial.yaw_deg": between(0, 180),
     "sleep.variations.spatial.shift_m": between(0, 1),
@@ -207,8 +209,8 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     fastest = max(1.0, *sleep.variations.temporal.speeds)
     for key, value, most in (
         ("memory.snapshot_every", config.memory.snapshot_every, steps),
-        ("sleep.steps", sleep.steps, 1 + int((steps - 1 - sleep.history) / fastest)),
-        ("sleep.history", sleep.history, steps - 2),
+        ("sleep.steps", sleep.steps, 1 + int((steps - 1) / fastest)),
+        ("sleep.history", sleep.history, steps - 1 - int((sleep.steps - 1) * fastest)),
         ("dream.looks", dream.looks, steps - 1),
     ):
         if value > most:
@@ -220,15 +222,21 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
         yield "sleep.round", sleep.round, f"must be a multiple of sleep.batch={sleep.batch}", f"set {multiple}"
     # What is drawn is varied once more when it is lived again, and must be physics still.
     physical, drawn = sleep.variations.physical, config.randomisation
-    for name, varied in (
-        ("gravity_scale", physical.gravity_scale[1]),
-        ("static_friction_scale", physical.friction_scale[1]),
-        ("dynamic_friction_scale", physical.friction_scale[1]),
+    for name, varied, most in (
+        ("gravity_scale", physical.gravity_scale[1], _MOST),
+        ("static_friction_scale", physical.friction_scale[1], _MOST),
+        ("dynamic_friction_scale", physical.friction_scale[1], _MOST),
+        ("mass_scale", physical.mass_scale[1], _HEAVIEST),
     ):
         high = getattr(drawn, name)[1]
-        if high * varied > _MOST:
-            problem = f"times the {varied:g} of sleep.variations.physical goes beyond {_MOST:g}"
-            yield f"randomisation.{name}", shown(getattr(drawn, name)), problem, f"set at most {_MOST / varied:.3g}"
+        if high * varied > most:
+            problem = f"times the {varied:g} of sleep.variations.physical goes beyond {most:g}"
+            yield f"randomisation.{name}", shown(getattr(drawn, name)), problem, f"set at most {most / varied:.3g}"
+    least, varied = drawn.mass_scale[0], physical.mass_scale[0]
+    if least * varied < _LIGHTEST:
+        problem = f"times the {varied:g} of sleep.variations.physical goes below {_LIGHTEST:g}"
+        mend = f"set at least {_LIGHTEST / varied:.3g}"
+        yield "randomisation.mass_scale", shown(drawn.mass_scale), problem, mend
     shares = {name: values["share"] for name, values in dataclasses.asdict(sleep.variations).items()}
     if abs(sum(shares.values()) - 1) > 1e-6:
         rest = ", ".join(f"{name} {share:g}" for name, share in shares.items())

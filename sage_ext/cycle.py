@@ -214,8 +214,7 @@ class _Cycle:
 
     def _diagnose(self, moments: Moments) -> None:
         """Curves of how many directions each group uses."""
-        few = max(1, RANKED // moments.actions.shape[1])
-        context = self.mind.encode({k: v[:few] for k, v in moments.varied.items()})
+        context = self.mind.encode(moments.seen(RANKED))
         for name, share in group_ranks(context).items():
             self.reporter.scalar(f"rank/{name}", share, self.mind.learned["updates"])
 

@@ -53,7 +53,7 @@ def counterfactuals(
         senses: Which senses are wanted, see :meth:`~sage_envs.sage_env.SageEnv.observe`; ``()`` is ground truth alone.
 
     Returns:
-        ``policy`` and ``critic`` after each step (M, V, T, ...).
+        ``policy`` and ``critic`` after each step (M, V, T, ...), ``sight`` also at the instant (M, V, 1 + T, ...).
 
     Raises:
         ValueError: No variation, shapes that do not fit, an unknown knob or a value out of its range.

@@ -87,4 +87,6 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
         velocities[:, body] = torch.where(fits.unsqueeze(1), velocity, velocities[:, body])
     rows[:, where["objects.pose"]] = poses.flatten(1)
     rows[:, where["objects.velocity"]] = velocities.flatten(1)
+    # What the ears take a body's velocity to have been at their last look: a push is not to be heard.
+    rows[:, where["senses.velocity"]] = velocities.flatten(1)
     return rows

@@ -88,12 +88,13 @@ def place(env: SageEnv, rows: Tensor, env_ids: Tensor) -> None:
     """
     where, index, origins = layout(env), env_ids.int(), env.scene.env_origins[env_ids]
     _resize(env, rows, env_ids, where)
-    pose = rows[:, where["robot.pose"]].contiguous()
+    # Copies: a slice may share its numbers with the caller's rows.
+    pose = rows[:, where["robot.pose"]].clone()
     pose[:, :3] += origins
     env.robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=index)
     joints = rows[:, where["robot.joint_position"]].contiguous()
     env.robot.write_joint_position_to_sim_index(position=joints, env_ids=index)
-    poses = rows[:, where["objects.pose"]].reshape(len(rows), -1, 7)
+    poses = rows[:, where["objects.pose"]].clone().view(len(rows), -1, 7)
     poses[..., :3] += origins.unsqueeze(1)
     env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
     env.set_task_state(env_ids, {k[5:]: rows[:, where[k]].contiguous() for k in where if k.startswith("task.")})
@@ -134,7 +135,7 @@ def restore(env: SageEnv, rows: Tensor, env_ids: Tensor | None = None) -> None:
     _resize(env, rows, ids, where)
 
     def part(name: str) -> Tensor:
-        return rows[:, where[name]].contiguous()
+        return rows[:, where[name]].clone()
 
     pose = part("robot.pose")
     pose[:, :3] += origins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -21,13 +21,15 @@ from .variations import Draw, draw, schedule
 
 RESEEN = ("spatial", "rearranged")
 """Families in which already the first look is another."""
+TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match")
+"""What has an axis of looks."""
 SETTLED = 2
 """Looks after which a change of velocity or of physics can be sensed."""
 
 
 @dataclass
 class Moments:
-    """M moments of T looks each, remembered and lived again from the same instant, which is the first look.
+    """M moments of up to T looks, remembered and lived again from the same instant, which is the first look.
 
     Attributes:
         history: Sense -> looks before that instant (M, P, ...).
@@ -39,6 +41,7 @@ class Moments:
         asked: Where that can be sensed (M, T, k) bool.
         match: For each varied look the remembered look of the same instant, or -1 (M, T).
         forget: Whether history is of no use, as time runs at another speed (M,) bool.
+        looks: How many looks each has (M,); beyond is nothing.
     """
 
     history: Observation
@@ -50,19 +53,38 @@ class Moments:
     asked: Observation
     match: Tensor
     forget: Tensor
+    looks: Tensor
 
     def __len__(self) -> int:
         return len(self.actions)
 
     def batch(self, which: Tensor, device: torch.device) -> Batch:
-        """Some moments as a training batch."""
-        chosen = {f.name: _pick(getattr(self, f.name), which, device) for f in fields(self)}
-        return Batch(**{**chosen, "history": chosen["history"] or None})
+        """Some moments, which have as many looks each, as a training batch."""
+        looks = int(self.looks[which].max())
+        chosen = {f.name: _pick(getattr(self, f.name), which, device) for f in fields(Batch) if hasattr(self, f.name)}
+        for name in TIMED:
+            chosen[name] = _each(chosen[name], lambda value: value[:, :looks])
+        looked_before = any(v.shape[1] for v in self.history.values())
+        return Batch(**{**chosen, "history": chosen["history"] if looked_before else None})
+
+    def seen(self, frames: int) -> Observation:
+        """What was sensed in some of the varied branches, about so many looks: sense -> (m, T, ...)."""
+        steps = self.actions.shape[1]
+        whole = (self.looks == steps).nonzero().squeeze(1)
+        if not len(whole):
+            whole, steps = torch.arange(len(self)), int(self.looks.min())
+        some = whole[: max(2, frames // steps)]
+        return {k: v[some, :steps] for k, v in self.varied.items()}
 
 
 def slice_length(config: SleepConfig) -> int:
     """Steps of memory a moment needs: those before its instant, and those of its fastest re-living."""
     return config.history + 1 + int((config.steps - 1) * max(1.0, *config.variations.temporal.speeds))
+
+
+def looks_of(config: SleepConfig, family: str) -> int:
+    """Looks of a family's moments: those in which the scene is another from the first look on need few."""
+    return min(config.steps, config.reseen_steps) if family in RESEEN else config.steps
 
 
 def relive_moments(
@@ -127,13 +149,15 @@ def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: 
         match=torch.full((n, looks), -1),
         # The history is that of one branch alone.
         forget=torch.ones(n, dtype=torch.bool),
+        looks=torch.full((n,), looks),
     )
 
 
 def _relive(
     env: Environment, stretch: TensorDict, drawn: Draw, config: SleepConfig, generator: torch.Generator
 ) -> Moments:
-    n, looks, past, family = len(stretch), config.steps, config.history, drawn.family
+    n, past, family = len(stretch), config.history, drawn.family
+    looks = looks_of(config, family)
     senses = {k: stretch["observation", k] for k in stretch["observation"].keys()}  # noqa: SIM118
     now = {k: v[:, past] for k, v in senses.items()}
     rows, acted = stretch["snapshot"][:, past], stretch["action"][:, past:]
@@ -166,7 +190,7 @@ def _relive(
     # At half speed there may be a look more than is wanted.
     sights = plain["sight"], {k: v[:, :looks] for k, v in lived["sight"].items()}
     change, asked = _changes(drawn, *sights, depths)
-    return Moments(
+    lived_again = Moments(
         history={k: v[:, :past] for k, v in senses.items()},
         remembered=remembered,
         varied=varied,
@@ -178,7 +202,21 @@ def _relive(
         asked=asked,
         match=torch.where(told, instant.long(), -1).expand(n, looks),
         forget=torch.full((n,), drawn.speed != 1.0),
+        looks=torch.full((n,), looks),
     )
+    return _padded(lived_again, config.steps)
+
+
+def _padded(moments: Moments, steps: int) -> Moments:
+    """With nothing after the last look, so that moments of all families have one shape."""
+
+    def pad(value: Tensor) -> Tensor:
+        missing = value.new_zeros(len(value), steps - value.shape[1], *value.shape[2:])
+        return torch.cat([value, missing], 1)
+
+    if moments.actions.shape[1] == steps:
+        return moments
+    return replace(moments, **{name: _each(getattr(moments, name), pad) for name in TIMED})
 
 
 def _steps(looks: int, speed: float) -> int:
@@ -238,10 +276,13 @@ def in_view(sight: Observation, depth: Tensor) -> Tensor:
     return sight["in_frame"].cpu() & near
 
 
+def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor or each of a dict's, changed."""
+    return {k: change(v) for k, v in value.items()} if isinstance(value, dict) else change(value)
+
+
 def _pick(value: Any, which: Tensor, device: torch.device) -> Any:
-    if isinstance(value, dict):
-        return {k: v[which].to(device) for k, v in value.items()}
-    return value[which].to(device)
+    return _each(value, lambda v: v[which].to(device))
 
 
 def _join(parts: list[Any]) -> Any:

@@ -37,12 +37,11 @@ def consolidate(
     """
     objective = mind.objective
     if not mind.learned["calibrated"]:
-        few = max(2, min(len(moments), CALIBRATION_FRAMES // moments.actions.shape[1]))
-        objective.encoder.calibrate({k: v[:few].to(mind.device) for k, v in moments.varied.items()})
+        objective.encoder.calibrate({k: v.to(mind.device) for k, v in moments.seen(CALIBRATION_FRAMES).items()})
         mind.learned["calibrated"] = True
     objective.train()
     total: dict[str, float] = {}
-    updates = list(_updates(len(moments), config, generator))
+    updates = list(_updates(moments.looks, config, generator))
     for pieces in updates:
         mind.optimizer.zero_grad(set_to_none=True)
         scalars: dict[str, float] = {}
@@ -67,13 +66,21 @@ def consolidate(
     return total
 
 
-def _updates(count: int, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:
-    """Batches of each update."""
+def _updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:
+    """Batches of each update; moments of a batch have as many looks each, and short ones make larger batches."""
     for _ in range(config.passes):
-        order = torch.randperm(count, generator=generator)
-        pieces = list(order.split(config.batch))
-        if len(pieces) > 1 and len(pieces[-1]) < config.batch // 2:
-            # A handful of moments is too few for a statistic of their distribution.
-            pieces[-2:] = [torch.cat(pieces[-2:])]
+        pieces: list[Tensor] = []
+        for kind in looks.unique().tolist():
+            alike = (looks == kind).nonzero().squeeze(1)
+            alike = alike[torch.randperm(len(alike), generator=generator)]
+            size = config.batch * (config.history + 2 * config.steps) // (config.history + 2 * kind)
+            parts = list(alike.split(size))
+            if len(parts) > 1 and len(parts[-1]) < size // 2:
+                # A handful of moments is too few for a statistic of their distribution.
+                parts[-2:] = [torch.cat(parts[-2:])]
+            pieces += parts
+        order = list(range(len(pieces)))
+        if len(looks.unique()) > 1:
+            order = torch.randperm(len(pieces), generator=generator).tolist()
         for first in range(0, len(pieces), config.accumulate):
-            yield pieces[first : first + config.accumulate]
+            yield [pieces[i] for i in order[first : first + config.accumulate]]

@@ -128,7 +128,9 @@ BAD = {
     "randomisation.mass_scale=[2,1]": r"randomisation.mass_scale=\[2.0,1.0\]: must be \[low, high\].*set \[1.0,2.0\]",
     "randomisation.mass_scale=[0.01,1]": r"randomisation.mass_scale=.*must be 0.05..20.*set 0.05",
     "randomisation.mass=[1,1]": r"randomisation.mass=.*unknown key.*use randomisation.mass_scale",
-    "randomisation.static_friction_scale=[1,9]": r"times the 1.2 of sleep.variations.physical goes beyond 10.*8.33",
+    "randomisation.static_friction_scale=[1,9]": r"times the 1.6 of sleep.variations.physical goes beyond 10.*6.25",
+    "randomisation.mass_scale=[1,15]": r"times the 2 of sleep.variations.physical goes beyond 20; set at most 10",
+    "randomisation.mass_scale=[0.08,1]": r"times the 0.5 of sleep.variations.physical goes below 0.05.*least 0.1",
     "randomisation=wild": r"randomisation=wild.*is none of the choices default, wide.*use randomisation=wide",
     "foo": "override=foo: .*key=value",
     "debug": "override=debug: .*write preset=debug",
@@ -165,10 +167,19 @@ BAD = {
     "sleep.variations.physical.friction_scale=[1.2,0.8]": r"friction_scale=\[1.2,0.8\]: .*; set \[0.8,1.2\]",
     "sleep.variations.physical.gravity_scale=0.8": "gravity_scale=0.8: must be a list of 2",
     "sleep.variations.physical=3": "physical=3: must be a block",
-    "sleep.variations.spatial.share=1": r"share=1.75: must sum to 1",
+    "sleep.variations.spatial.share=1": r"share=1.8: must sum to 1 \(physical 0.3, .*rearranged 0.3\)",
+    "sleep.variations.causal.share=-0.1": r"causal.share=-0.1: must be 0..1; set 0",
+    "sleep.variations.physical.mass_scale=[0,1]": r"mass_scale=\[0.0,1.0\]: must be 0.05..20; set 0.05",
+    "sleep.weights.physics=1": "sleep.weights.physics=1: unknown key",
+    "sleep.average=1": "sleep.average=1.0: must be 0..0.999999; set 0.999999",
+    "sleep.replay=1.5": "sleep.replay=1.5: must be 0..1; set 1",
+    "sleep.accumulate=0": "sleep.accumulate=0: must be 1",
+    "sleep.passes=0": "sleep.passes=0: must be 1",
+    "sleep.background=yes please": "sleep.background=yes please: must be true or false",
+    "sleep.history=599": "sleep.history=599: does not fit into an episode of 600 steps; set at most 595",
     "sleep.weights={predicton:1}": "sleep.weights.predicton=1: unknown key; use sleep.weights.prediction",
     "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=30; set 30",
-    "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 299",
+    "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 300",
     "dream.looks=600": "dream.looks=600: does not fit .*; set at most 599",
     "dream.looks=25": "dream.looks=25: must be even: .*; set 26",
     "sleep.variations.temporal.speeds=[3]": r"speeds=\[3.0\]: must be",
@@ -189,8 +200,8 @@ def test_a_mistake_is_one_line_with_its_mend(token):
 
 
 def test_limits_themselves_are_allowed():
-    config = load_config(["memory.capacity=3600", "dream.looks=24", "sleep.steps=299", "task.num_envs=1"])
-    assert (config.memory.capacity, config.dream.looks, config.sleep.steps, config.task.num_envs) == (3600, 24, 299, 1)
+    config = load_config(["memory.capacity=3600", "dream.looks=24", "sleep.steps=300", "task.num_envs=1"])
+    assert (config.memory.capacity, config.dream.looks, config.sleep.steps, config.task.num_envs) == (3600, 24, 300, 1)
 
 
 def test_tasks_are_not_asked_for_where_there_are_none(monkeypatch):

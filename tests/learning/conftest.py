@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sage_ext.context.encoder import ContextEncoder, Widths
+from sage_ext.learning.changes import ChangeHeads
 from sage_ext.learning.objective import Batch, Objective, Weights
 from sage_ext.learning.predictor import ContextPredictor
 from sage_ext.observation import ObservationSpec, SenseSpec
@@ -18,6 +19,7 @@ from sage_ext.threads import torch_threads
 SPEC = ObservationSpec(
     {"visual": SenseSpec((32, 32, 3), "uint8"), "proprioceptive": SenseSpec((64,), "float32")},
 )
+BODIES = 2
 WIDTHS = Widths(base=8, hidden=64, semantic=64, physical=64, immediate=64, history=64)
 
 
@@ -34,19 +36,25 @@ def _fall(column: Tensor, height: Tensor, gravity: Tensor, time: int) -> dict[st
 
 
 def make_batch(batch: int = 16, time: int = 4, seed: int = 0) -> Batch:
-    """Pairs of falls from the same place under gravity 1 and under x0.8 or x1.2 ... x2."""
+    """Pairs of falls from the same place under gravity 1 and under x0.5 to x2."""
     g = torch.Generator().manual_seed(seed)
     column, height = torch.rand(batch, generator=g) * 27, torch.rand(batch, generator=g) * 8
     scale = torch.exp((torch.rand(batch, generator=g) * 2 - 1) * math.log(2))
-    change = torch.stack([torch.log(scale), torch.zeros(batch)], 1)
+    change = {"log_gravity": torch.log(scale).view(batch, 1, 1).expand(batch, time, 1)}
+    asked = {"log_gravity": torch.ones(batch, time, 1, dtype=torch.bool)}
     one, other = (_fall(column, height, s, time) for s in (torch.ones(batch), scale))
-    return Batch(one, other, torch.randn(batch, time, 3, generator=g), change)
+    return Batch(one, other, torch.randn(batch, time, 3, generator=g), change=change, asked=asked)
+
+
+def make_history(batch: int = 16, time: int = 3, seed: int = 1) -> dict[str, Tensor]:
+    """What was sensed before: other falls."""
+    return dict(make_batch(batch, time, seed).varied)
 
 
 def make_objective(drop: float = 0.0, horizons: tuple[int, ...] = (1, 2, 4)) -> Objective:
-    """A small encoder and predictor."""
+    """A small encoder and predictor, in a scene of two loose objects."""
     predictor = ContextPredictor(3, horizons, hidden=64, seed=1)
-    return Objective(ContextEncoder(SPEC, WIDTHS, seed=0), predictor, Weights(drop=drop))
+    return Objective(ContextEncoder(SPEC, WIDTHS, seed=0), predictor, ChangeHeads(BODIES), Weights(drop=drop))
 
 
 @pytest.fixture

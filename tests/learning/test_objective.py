@@ -9,18 +9,28 @@ import pytest
 import torch
 
 from sage_ext.context import checkpoint
-from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, family
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from sage_ext.errors import SageError
+from sage_ext.learning.changes import CHANGES, width
 from sage_ext.learning.diagnostics import effective_rank
-from sage_ext.learning.objective import Batch, Objective
+from sage_ext.learning.objective import FORESEEN, INVARIANT, Batch, Objective
 
-from .conftest import make_batch, make_objective
+from .conftest import BODIES, make_batch, make_history, make_objective
 
-TERMS = {"loss", "prediction", "calibration", "regularity", "invariance", "physics", "skill"}
+WEIGHTED = ("prediction", "calibration", "foresight", "regularity", "invariance", "change")
+TERMS = {"loss", *WEIGHTED, "skill", "change/log_gravity"}
 
 
 def _evaluate(objective: Objective, batch: Batch, seed: int = 0) -> dict[str, float]:
     return {k: v.item() for k, v in objective(batch, torch.Generator().manual_seed(seed)).items()}
+
+
+def _every_change(batch: Batch) -> Batch:
+    """The batch with a change of every kind, drawn at random."""
+    generator = torch.Generator().manual_seed(2)
+    shape = batch.actions.shape[:2]
+    change = {name: torch.randn(*shape, width(name, BODIES), generator=generator) for name in CHANGES}
+    return replace(batch, change=change, asked={k: torch.ones_like(v, dtype=torch.bool) for k, v in change.items()})
 
 
 def _make_constant(objective: Objective) -> None:
@@ -42,7 +52,7 @@ def test_the_collapsed_loss_is_below_every_constant_encoder(objective: Objective
         found = _evaluate(objective, batch)
         assert set(floor) == set(found) == TERMS
         assert found["loss"] >= floor["loss"] - 1e-4
-        for name in ("prediction", "invariance", "physics"):
+        for name in ("prediction", "invariance", "change"):
             assert abs(found[name] - floor[name]) < 1e-5, name
         assert (found["regularity"] > 1.05 * floor["regularity"]) == (scale > 0)
 
@@ -61,7 +71,7 @@ def test_a_short_training_gets_far_below_what_a_constant_can(objective: Objectiv
     after, floor = _evaluate(objective, held_out), objective.collapsed(held_out)
     assert after["loss"] < 0.5 * float(floor["loss"])
     assert after["loss"] < before["loss"]
-    assert after["physics"] < 0.3 * before["physics"], "the change of gravity is in plain sight"
+    assert after["change"] < 0.3 * before["change"], "the change of gravity is in plain sight"
     assert after["invariance"] < before["invariance"]
     assert after["skill"] > 0.02, "the prediction must beat 'nothing changes'"
     with torch.no_grad():
@@ -73,27 +83,26 @@ def test_a_short_training_gets_far_below_what_a_constant_can(objective: Objectiv
 def test_without_regularity_collapse_would_pay(objective: Objective) -> None:
     """The guard of the guard: it is this term that keeps a constant out."""
     batch = make_batch()
-    objective.weights = replace(objective.weights, regularity=0.0, physics=0.0)
+    objective.weights = replace(objective.weights, regularity=0.0, change=0.0)
     assert float(objective.collapsed(batch)["loss"]) == 0.0 < _evaluate(objective, batch)["loss"]
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(objective: Objective) -> None:
     found, w = _evaluate(objective, make_batch()), objective.weights
-    names = ("prediction", "calibration", "regularity", "invariance", "physics")
-    assert found["loss"] == pytest.approx(sum(getattr(w, n) * found[n] for n in names), rel=1e-5)
+    assert found["loss"] == pytest.approx(sum(getattr(w, n) * found[n] for n in WEIGHTED), rel=1e-5)
 
 
 def test_gradients_reach_everything_that_learns() -> None:
     objective = make_objective(drop=0.5)
     for parameter in objective.parameters():  # zero layers would hide what lies behind them
         parameter.data.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
-    objective(make_batch(), torch.Generator().manual_seed(0))["loss"].backward()
+    objective(_every_change(make_batch()), torch.Generator().manual_seed(0))["loss"].backward()
     silent = [k for k, p in objective.named_parameters() if p.grad is None or not bool(p.grad.abs().sum() > 0)]
     assert silent == [], silent
 
 
 def test_calibration_teaches_the_variance_alone(objective: Objective) -> None:
-    objective.weights = replace(objective.weights, prediction=0, regularity=0, invariance=0, physics=0)
+    objective.weights = replace(objective.weights, prediction=0, foresight=0, regularity=0, invariance=0, change=0)
     objective(make_batch())["loss"].backward()
     assert all(p.grad is None or not bool(p.grad.any()) for p in objective.encoder.parameters())
     batch = make_batch(4)
@@ -120,7 +129,7 @@ def test_what_shows_no_remembered_instant_need_not_agree(objective: Objective) -
     first[0] = torch.arange(4)
     one = _evaluate(objective, replace(batch, match=first))["invariance"]
     alone = {name: {k: v[:1] for k, v in getattr(batch, name).items()} for name in ("remembered", "varied")}
-    single = Batch(alone["remembered"], alone["varied"], batch.actions[:1], batch.change[:1])
+    single = Batch(alone["remembered"], alone["varied"], batch.actions[:1])
     assert one > 0 and one == pytest.approx(_evaluate(objective, single)["invariance"], rel=1e-4)
 
 
@@ -137,9 +146,9 @@ def test_each_varied_step_agrees_with_the_remembered_step_of_its_instant(objecti
     generator = torch.Generator().manual_seed(0)
     remembered, varied = (torch.randn(2, 5, CONTEXT_WIDTH, generator=generator) for _ in range(2))
     match = torch.tensor([[1, 3, -1, -1, -1], [-1, 0, -1, 1, -1]])
-    semantic = slice(family("semantic")[0].start, family("semantic")[-1].slice.stop)
+    held = torch.cat([torch.arange(CONTEXT_WIDTH)[GROUPS[name].slice] for name in INVARIANT])
     apart = [
-        (remembered[b, match[b, t], semantic] - varied[b, t, semantic]).square().mean()
+        (remembered[b, match[b, t], held] - varied[b, t, held]).square().mean()
         for b in range(2)
         for t in range(5)
         if match[b, t] >= 0
@@ -149,8 +158,8 @@ def test_each_varied_step_agrees_with_the_remembered_step_of_its_instant(objecti
     found = objective._invariance(batch, remembered, varied)
     assert float(found) == pytest.approx(float(torch.stack(apart).mean()), rel=1e-5)
     shifted = varied.clone()
-    shifted[0, :2, semantic] = remembered[0, [1, 3], semantic]
-    shifted[1, [1, 3], semantic] = remembered[1, [0, 1], semantic]
+    shifted[0, :2, held] = remembered[0, [1, 3]][:, held]
+    shifted[1, [[1], [3]], held] = remembered[1, [0, 1]][:, held]
     assert float(objective._invariance(batch, remembered, shifted)) == 0, "other groups and steps have no say"
 
 
@@ -164,31 +173,73 @@ def test_a_step_without_a_match_gets_no_pull(objective: Objective) -> None:
     assert remembered.grad.abs().sum(-1).nonzero().tolist() == varied.grad.abs().sum(-1).nonzero().tolist() == pulled
 
 
+def test_places_are_not_asked_to_agree(objective: Objective) -> None:
+    """Another viewpoint changes where things are: the group that says so may follow."""
+    assert "objects" not in INVARIANT
+    remembered = torch.randn(2, 4, CONTEXT_WIDTH)
+    moved = remembered.clone()
+    moved[..., GROUPS["objects"].slice] += 1.0
+    assert float(objective._invariance(make_batch(2), remembered, moved)) == 0
+    moved[..., GROUPS["intentions"].slice] += 1.0
+    assert float(objective._invariance(make_batch(2), remembered, moved)) == pytest.approx(1 / 3)
+
+
+def _teach_the_heads(objective: Objective) -> None:
+    for head in objective.heads.read.values():
+        torch.nn.init.normal_(head.weight)  # type: ignore[arg-type]
+
+
 def test_equal_branches_agree_and_show_no_change(objective: Objective) -> None:
-    torch.nn.init.normal_(objective.physics.weight)
+    _teach_the_heads(objective)
     batch = make_batch()
-    same = replace(batch, varied=batch.remembered, change=torch.zeros_like(batch.change))
-    found = _evaluate(objective, same)
-    assert found["invariance"] < 1e-9 and found["physics"] < 1e-9
+    none = {k: torch.zeros_like(v) for k, v in batch.change.items()}
+    found = _evaluate(objective, replace(batch, varied=batch.remembered, change=none))
+    assert found["invariance"] < 1e-9 and found["change"] < 1e-9
     assert _evaluate(objective, batch)["invariance"] > 1e-6
 
 
 def test_swapping_the_branches_negates_the_change(objective: Objective) -> None:
-    torch.nn.init.normal_(objective.physics.weight)
-    batch = make_batch()
-    swapped = replace(batch, remembered=batch.varied, varied=batch.remembered, change=-batch.change)
-    assert _evaluate(objective, batch)["physics"] == pytest.approx(_evaluate(objective, swapped)["physics"], rel=1e-4)
+    _teach_the_heads(objective)
+    batch = _every_change(make_batch())
+    negated = {k: -v for k, v in batch.change.items()}
+    swapped = replace(batch, remembered=batch.varied, varied=batch.remembered, change=negated)
+    kept = replace(swapped, change=batch.change)
+    found, wrong = _evaluate(objective, swapped), _evaluate(objective, kept)
+    assert _evaluate(objective, batch)["change"] == pytest.approx(found["change"], rel=1e-4)
+    assert wrong["change"] != pytest.approx(found["change"], rel=1e-3)
 
 
 def test_changes_that_are_not_asked_may_be_nan(objective: Objective) -> None:
-    batch = make_batch()
-    asked = torch.tensor([True, False]).expand(16, 2)
-    wild = batch.change.clone()
-    wild[:, 1] = float("nan")
-    out = objective(replace(batch, change=wild, asked=asked))
-    out["loss"].backward()
-    assert bool(out["loss"].isfinite())
+    batch = _every_change(make_batch())
+    batch.asked["object_position"][..., 3:] = False
+    plain = _evaluate(objective, batch)
+    wild = {k: v.clone() for k, v in batch.change.items()}
+    wild["object_position"][..., 3:] = float("nan")
+    assert _evaluate(objective, replace(batch, change=wild)) == plain
+    objective(replace(batch, change=wild))["loss"].backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in objective.parameters())
+
+
+def test_a_kind_of_change_that_is_not_given_is_not_charged(objective: Objective) -> None:
+    batch = make_batch()
+    found = _evaluate(objective, replace(batch, change={}, asked={}))
+    assert found["change"] == 0 and "change/log_gravity" not in found
+    assert _evaluate(objective, batch)["change"] > 0.9, "an untaught head reads nothing of it"
+
+
+def test_foresight_moves_what_tells_and_not_what_is_told(objective: Objective) -> None:
+    objective.weights = replace(objective.weights, prediction=0, calibration=0, regularity=0, invariance=0, change=0)
+    torch.nn.init.normal_(objective.foresight.weight, std=0.1)
+    context = torch.randn(4, 5, CONTEXT_WIDTH, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    told = objective._foresee(context)
+    told.backward()
+    assert context.grad is not None
+    moved = context.grad.abs().sum(0) > 0
+    assert moved[0, GROUPS["predictive"].slice].all() and int(moved.sum()) == GROUPS["predictive"].width
+    with torch.no_grad():
+        came = torch.cat([context[:, -1, GROUPS[name].slice] for name in FORESEEN], -1)
+        read = context[:, 0, GROUPS["predictive"].slice] @ objective.foresight.weight.T
+        assert float(told) == pytest.approx(float((read - came).square().mean()), rel=1e-4)
 
 
 def test_a_missing_sense_is_neither_regularised_nor_predicted(objective: Objective) -> None:
@@ -210,16 +261,51 @@ def test_senses_are_dropped_in_training_only() -> None:
     assert _evaluate(objective, batch, 1)["prediction"] == _evaluate(objective, batch, 2)["prediction"]
 
 
-def test_the_state_before_the_slice_is_used(objective: Objective) -> None:
+def test_both_branches_go_on_from_the_history(objective: Objective) -> None:
     batch = make_batch()
-    state = torch.randn(16, objective.encoder.core.state_width)
-    assert _evaluate(objective, batch)["prediction"] != _evaluate(objective, replace(batch, state=state))["prediction"]
+    after = replace(batch, history=make_history())
+    assert _evaluate(objective, after)["prediction"] != _evaluate(objective, batch)["prediction"]
+    context, _ = objective._encode(after, None)
+    state = objective.encoder(after.history)[1]
+    for branch, half in ((batch.remembered, context[:16]), (batch.varied, context[16:])):
+        assert torch.allclose(half, objective.encoder(branch, state)[0], atol=1e-5)
+
+
+def test_what_forgets_begins_as_if_there_had_been_no_history(objective: Objective) -> None:
+    batch, history = make_batch(), make_history()
+    forget = torch.arange(16) % 2 == 0
+    with torch.no_grad():
+        plain, _ = objective._encode(batch, None)
+        after, _ = objective._encode(replace(batch, history=history), None)
+        mixed, _ = objective._encode(replace(batch, history=history, forget=forget), None)
+    gone = torch.cat([forget, forget])
+    assert torch.allclose(mixed[gone], plain[gone], atol=1e-5)
+    assert torch.allclose(mixed[~gone], after[~gone], atol=1e-5)
+    assert not torch.allclose(plain, after, atol=1e-3)
+
+
+def test_a_sense_that_is_dropped_is_dropped_from_the_history_too() -> None:
+    objective, batch = make_objective(drop=0.5), replace(make_batch(), history=make_history())
+    objective.train()
+    kept = objective._drop(objective.encoder.presence(batch.remembered), torch.Generator().manual_seed(0))
+    blind = ~kept[:, 0, SENSES.index("visual")]
+    assert 0 < blind.sum() < 16
+    scribbled = dict(batch.history or {})
+    scribbled["visual"] = scribbled["visual"].clone()
+    scribbled["visual"][blind] = 255 - scribbled["visual"][blind]
+    found, other = (
+        objective._encode(b, torch.Generator().manual_seed(0))[0] for b in (batch, replace(batch, history=scribbled))
+    )
+    assert torch.equal(found, other)
 
 
 def test_bad_batches_are_named(objective: Objective) -> None:
     batch = make_batch()
+    narrow, unknown = {"object_position": torch.zeros(16, 4, 3)}, {"log_moon": torch.zeros(16, 4, 1)}
     cases = [
-        (replace(batch, change=torch.zeros(16, 3)), r"batch.change=\(16, 3\): must be \(16, 2\)"),
+        (replace(batch, change=narrow, asked=narrow), r"object_position: does not fit; must be \(16, 4, 6\)"),
+        (replace(batch, change=unknown, asked=unknown), "batch.change=log_moon: does not fit; use some of log_gravity"),
+        (replace(batch, asked={}), "batch.change=log_gravity: is in one of change and asked only"),
         (replace(batch, actions=batch.actions[:, :3]), r"batch.remembered.visual=\(16, 4\): must be \(16, 3\)"),
         (replace(batch, varied={"visual": batch.varied["visual"]}), "batch=proprioceptive: is in one branch only"),
         (make_batch(time=1), "needs 2 steps; take longer slices"),
@@ -230,13 +316,12 @@ def test_bad_batches_are_named(objective: Objective) -> None:
 
 
 def test_a_checkpoint_keeps_all_its_parts(objective: Objective, tmp_path: Path) -> None:
-    torch.nn.init.normal_(objective.physics.weight)
+    _teach_the_heads(objective)
+    torch.nn.init.normal_(objective.foresight.weight)
     checkpoint.save(tmp_path, objective.parts())
     parts = checkpoint.load(tmp_path, Objective.builders()).modules
-    assert set(parts) == {"encoder", "predictor", "physics"}
+    assert set(parts) == {"encoder", "predictor", "heads", "foresight"}
     for name, part in objective.parts().items():
         assert all(torch.equal(v, parts[name].state_dict()[k]) for k, v in part.state_dict().items())
-
-
-def test_physical_groups_are_those_of_the_layout(objective: Objective) -> None:
-    assert objective.physics.in_features == sum(g.width for g in family("physical"))
+    kept = {f"{name}.{k}" for name, part in objective.parts().items() for k in part.state_dict()}
+    assert kept == set(objective.state_dict()), "nothing that learns is left out"

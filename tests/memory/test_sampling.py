@@ -56,11 +56,19 @@ def test_every_step_and_every_slice_is_drawn_equally_often(memory):
         assert 0.6 < sum((n - mean) ** 2 / mean for n in count.values()) / (len(places) - 1) < 1.4
 
 
-def test_slices_begin_at_snapshots(memory):
-    starts = {(e.id, t) for e in memory.episodes for t in range(e.length - 3) if (e.id + t) % 3 == 0}
-    got = memory.sample_slices(5000, 4, seeded(), snapshot_at=0)
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_slices_have_their_snapshot_at_the_step_asked_for(memory, at):
+    starts = {(e.id, t) for e in memory.episodes for t in range(e.length - 3) if (e.id + t + at) % 3 == 0}
+    got = memory.sample_slices(5000, 4, seeded(), snapshot_at=at)
     assert set(zip(got["episode"][:, 0].tolist(), got["step"][:, 0].tolist(), strict=True)) == starts
+    assert got["has_snapshot"][:, at].all() and not got["has_snapshot"][:, (at + 1) % 3].any()
     check_steps(got)
+
+
+@pytest.mark.parametrize("at", [-1, 4])
+def test_a_snapshot_outside_the_slice_is_refused(memory, at):
+    with pytest.raises(SageError, match=rf"memory\.snapshot_at={at}: must be 0\.\.3"):
+        memory.sample_slices(1, 4, snapshot_at=at)
 
 
 def test_tables_follow_what_is_appended_and_forgotten(memory):
@@ -68,8 +76,8 @@ def test_tables_follow_what_is_appended_and_forgotten(memory):
     for _ in range(100):
         worlds.step()
         alive = {e.id for e in memory.episodes}
-        for marked in (False, True):
-            got = memory.sample_slices(40, 1, at_snapshot=marked)
+        for marked in (None, 0):
+            got = memory.sample_slices(40, 1, snapshot_at=marked)
             assert set(got["episode"].flatten().tolist()) <= alive
             check_steps(got)
     assert alive.isdisjoint(range(memory.head - memory.capacity))

@@ -47,10 +47,22 @@ PINNED = {
     "task": {"num_envs": 2, "episode_length_s": 1.0, "resolution": 32},
     "memory": {"capacity": 10_000, "snapshot_every": 5},
     "wake": {"episodes": 4},
-    "sleep": {"consolidations": 24, "batch": 4, "round": 12, "steps": 5, "lr": 1e-4, "sense_dropout": 0.1},
-    "sleep.variations.physical": {"share": 0.5, "gravity_scale": "[0.8,1.2]", "friction_scale": "[0.8,1.2]"},
+    "sleep": {
+        "consolidations": 24,
+        "batch": 4,
+        "round": 12,
+        "steps": 5,
+        "reseen_steps": 5,
+        "lr": 1e-4,
+        "sense_dropout": 0.1,
+    }
+    | {"accumulate": 1, "passes": 1, "replay": 0, "history": 1, "average": 0.9, "background": "true"},
+    "sleep.variations.physical": {"share": 0.5, "gravity_scale": "[0.8,1.2]", "friction_scale": "[0.8,1.2]"}
+    | {"mass_scale": "[0.5,2]"},
     "sleep.variations.spatial": {"share": 0.25, "yaw_deg": 30, "shift_m": 0.1},
     "sleep.variations.temporal": {"share": 0.25, "speeds": "[0.5,2]"},
+    "sleep.variations.causal": {"share": 0},
+    "sleep.variations.rearranged": {"share": 0},
     "dream": {"explorations": 4, "looks": 12, "laws": "[float,vanish,reversal]", "calibration": 8},
 }
 """What the figures in these tests count on, whatever the presets come to be."""
@@ -73,7 +85,7 @@ def lived(path: Path, env: BallWorld, episodes: int, seed: int = 0, every: int =
 def make_mind(env: BallWorld, config: SleepConfig, seed: int = 0) -> Mind:
     """A mind that fits an environment."""
     spec = ObservationSpec.from_space(env.single_observation_space["policy"])
-    return Mind.create(spec, 2, config, seed, "cpu")
+    return Mind.create(spec, 2, env.num_objects, config, seed, "cpu")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -97,5 +109,5 @@ def trained(remembered: tuple[BallWorld, Memory]) -> Mind:
     mind, generator = make_mind(env, config), seeded()
     moments = relive_moments(env, memory, config, 96, 0, generator)
     for _ in range(3):
-        consolidate(mind, moments, 12, generator)
+        consolidate(mind, moments, config, generator)
     return mind

@@ -26,6 +26,7 @@ from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.report import Reporter
 from sage_ext.runs import Run
+from sage_ext.sleep import rounds as rounds_module
 
 from .ball_world import BallBody, BallWorld
 from .conftest import REPO, configured
@@ -160,6 +161,14 @@ def test_one_seed_gives_one_result_and_another_another(whole: Path, tmp_path: Pa
         assert found[key] != before[key], key
 
 
+def test_living_ahead_changes_nothing(whole: Path, tmp_path: Path) -> None:
+    with Run.open(whole) as run:
+        assert run.config.sleep.background
+    path = begin(tmp_path, "sleep.background=false")
+    go(path)
+    assert_same(path, whole)
+
+
 @pytest.mark.parametrize(
     ("after", "told"),
     [
@@ -227,7 +236,7 @@ class Mortal(Goals):
     def relive(self, *args, **options):
         global calls
         calls += 1
-        if calls == 9:  # of 6 calls a round: in the midst of the second
+        if calls == 18:  # of 12 calls a round: in the midst of the second
             os.kill(os.getpid(), signal.SIGKILL)
         return super().relive(*args, **options)
 
@@ -240,7 +249,8 @@ with Run.open(sys.argv[1]) as run:
 
 
 def test_a_run_killed_in_its_sleep_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
-    path = begin(tmp_path)
+    """Without living ahead, so that it is known when the first round was learned from and saved."""
+    path = begin(tmp_path, "sleep.background=false")
     found = os.pathsep.join(str(REPO / part) for part in ("", "envs", "tasks"))
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(path), "-1"],
@@ -276,13 +286,13 @@ def test_a_checkpoint_is_taken_now_and_then(tmp_path: Path, monkeypatch: pytest.
 
 def test_rounds_go_on_with_the_schedule_of_variations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[tuple[int, int]] = []
-    relive_moments = cycle_module.relive_moments
+    relive_moments = rounds_module.relive_moments
 
     def watched(*given: Any) -> Any:
         taken.append(given[3:5])
         return relive_moments(*given)
 
-    monkeypatch.setattr(cycle_module, "relive_moments", watched)
+    monkeypatch.setattr(rounds_module, "relive_moments", watched)
     go(begin(tmp_path, "sleep.consolidations=14", "sleep.round=6", "sleep.batch=6"), phases=("wake", "sleep"))
     assert taken == [(6, 0), (6, 3), (2, 6)], "moments, and calls of 2 worlds before them"
 
@@ -383,9 +393,9 @@ class Wider(BallWorld):
         return torch.cat([super().snapshot(), torch.zeros(self.num_envs, 3)], 1)
 
     def relive(self, rows: Tensor, actions: Tensor, **options: Any) -> dict[str, dict[str, Tensor]]:
-        if rows.shape[1] != 35:
+        if rows.shape[1] != 36:
             raise ValueError(f"snapshot.shape={tuple(rows.shape)}: use snapshots of this task")
-        return super().relive(rows[:, :32], actions, **options)
+        return super().relive(rows[:, :33], actions, **options)
 
 
 @pytest.mark.parametrize(

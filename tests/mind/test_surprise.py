@@ -167,6 +167,7 @@ def test_the_scale_makes_known_looks_standard(mind: Mind, known: Scenes) -> None
 
 def test_judging_is_deterministic_and_scene_by_scene(trained: Mind, known: Scenes, fresh: Scenes) -> None:
     trained.objective.train()
+    trained.acting.train()
     one, looks = judge(trained, scale_of(trained, known), fresh.senses, fresh.actions, START)
     two, again = judge(trained, scale_of(trained, known), fresh.senses, fresh.actions, START)
     assert torch.equal(one, two) and torch.equal(looks[:, 1:], again[:, 1:]), "no sense is dropped while judging"
@@ -176,9 +177,11 @@ def test_judging_is_deterministic_and_scene_by_scene(trained: Mind, known: Scene
 
 
 def test_judging_learns_nothing(trained: Mind, known: Scenes) -> None:
-    before = {k: v.clone() for k, v in trained.objective.state_dict().items()}
+    parts = (trained.objective, trained.average)
+    before = [{k: v.clone() for k, v in part.state_dict().items()} for part in parts]
     coherence_of(trained, known, known)
-    assert all(torch.equal(v, before[k]) for k, v in trained.objective.state_dict().items())
+    for part, then in zip(parts, before, strict=True):
+        assert all(torch.equal(v, then[k]) for k, v in part.state_dict().items())
 
 
 def test_the_scale_comes_from_memory(trained: Mind, remembered: Remembered) -> None:

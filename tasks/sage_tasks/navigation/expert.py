@@ -16,8 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .placement import round_radius
-
 if TYPE_CHECKING:
     from .navigation_env import NavigationEnv
 
@@ -61,8 +59,7 @@ class NavigationExpert:
         self._cells = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (G, G, 2): x, then y
         size = len(axis)
         self._obstacle_radius, self._object_radius = (
-            torch.tensor([round_radius(thing) for thing in things], device=device)
-            for things in (env.obstacles, env.objects)
+            torch.tensor([thing.outline for thing in things], device=device) for things in (env.obstacles, env.objects)
         )
         to_wall = self._half - self._cells.abs().amax(dim=-1)
         self._wall_cost = self._fixed_cost(to_wall - BODY)

@@ -19,7 +19,7 @@ from sage_envs.senses.touch import CylinderSkin, SkinTouch
 from sage_envs.snapshot import layout
 
 from .navigation_env_cfg import NavigationEnvCfg
-from .placement import outlines, round_radius, scatter
+from .placement import outlines, scatter
 
 ROVER_RADIUS = 0.2
 BURIED = 2.0
@@ -194,7 +194,7 @@ class NavigationEnv(SageEnv):
         standing = self.obstacles[: self.cfg.obstacles]
         taken = torch.cat([self._fixture_pose[ids, : len(standing), :2], self._pose()[ids, None, :2]], dim=1)
         away = self.cfg.goal_distance - ROVER_RADIUS - self.cfg.clearance
-        radii = torch.tensor([round_radius(t) for t in standing] + [away])
+        radii = torch.tensor([t.outline for t in standing] + [away])
         place = scatter(taken, radii, torch.tensor([ROVER_RADIUS]), self.room_half, self.cfg.clearance, self.generator)
         self._put_goal(ids, place[:, 0])
 
@@ -255,7 +255,7 @@ class NavigationEnv(SageEnv):
 
     def _places(self, env_ids: Tensor) -> Tensor:
         """Draw where the rover, the obstacles in use and the loose objects stand (n, 1 + F + B, 2) [m]."""
-        fixed = [ROVER_RADIUS, *(round_radius(t) for t in self.obstacles[: self.cfg.obstacles])]
+        fixed = [ROVER_RADIUS, *(t.outline for t in self.obstacles[: self.cfg.obstacles])]
         radii = outlines(fixed, self.objects, self.sizes.scale[env_ids])
         nothing = torch.zeros(len(env_ids), 0, 2, device=self.device)
         none = torch.zeros(0)

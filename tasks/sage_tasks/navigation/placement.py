@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -80,12 +79,7 @@ def outlines(first: Sequence[float], things: Sequence[Thing], scale: Tensor) -> 
     Returns:
         Radii (P,) where all worlds' are of size 1, else (n, P) [m].
     """
-    radii = torch.tensor([*first, *(round_radius(thing) for thing in things)])
+    radii = torch.tensor([*first, *(thing.outline for thing in things)])
     if bool((scale == 1.0).all()):
         return radii
     return radii.to(scale) * torch.nn.functional.pad(scale, (len(first), 0), value=1.0)
-
-
-def round_radius(thing: Thing) -> float:
-    """Radius of the circle around a thing seen from above [m]."""
-    return thing.radius * (math.sqrt(2.0) if thing.kind == "box" else 1.0)
