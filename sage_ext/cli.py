@@ -282,6 +282,7 @@ def _live(run: Run, state: dict | None, verbose: bool, undo: Callable[[], None] 
             raise
         _fail(error)
         if undo is not None and run.state == state and _kept(run) == kept:
+            progress.take_back()
             undo()
         else:
             _fail(resume, prefix="")

@@ -101,6 +101,8 @@ class Job:
             lines = () if self._log.closed else tail(self._log)
             error = lines[-1] if lines and state == "failed" else None
             now = JobStatus(None if told is None else self.run, state, pid=self.pid, error=error, lines=lines)
+        if now.state == "killed":
+            code = self._process.poll()  # it may have ended between the two looks
         if code is not None and code < 0 and now.state == "killed":
             now = dataclasses.replace(now, signal=signal.Signals(-code).name)
         return now

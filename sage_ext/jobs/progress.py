@@ -43,11 +43,14 @@ class Progress:
         self._run = run
         self._state = "starting"
         self._error: str | None = None
+        self._before: str | None = None
         self._open: list[Bar] = []
         self._shown: Bar | None = None
         self._metrics: dict[str, float | None] = {}
         self._picture: str | None = None
         self._written = -math.inf
+        with contextlib.suppress(OSError):
+            self._before = (run / FILE).read_text(encoding="utf-8")
 
     def begin(self, bar: Bar) -> None:
         """A phase begins; phases may be nested."""
@@ -89,6 +92,13 @@ class Progress:
         """The run waits, or goes on."""
         self._state = "paused" if paused else "running"
         self._write()
+
+    def take_back(self) -> None:
+        """Leave what an earlier process told, or nothing."""
+        if self._before is None:
+            (self._run / FILE).unlink(missing_ok=True)
+        else:
+            write_whole(self._run / FILE, self._before, sync=False)
 
     def __enter__(self) -> Progress:
         self._write()
