@@ -31,8 +31,6 @@ SETTINGS = "/exts/sage_ext/"
 """Where the settings are; each is read anew whenever it is used."""
 
 _session: Session | None = None
-_said = False
-"""Whether it was said that there is no window; once a process is enough."""
 
 
 def start(task: str | None = None, preset: str | None = None, settings: Sequence[str] = ()) -> JobStatus:
@@ -70,7 +68,7 @@ class SageExtension(omni.ext.IExt):
 
     def on_startup(self, ext_id: str) -> None:
         """Kit enables the extension."""
-        global _session, _said
+        global _session
         import sage_tasks
 
         sage_tasks.register()
@@ -80,9 +78,7 @@ class SageExtension(omni.ext.IExt):
         try:
             from omni import ui
         except ImportError:
-            if not _said:
-                _say("no window: omni.ui is not in this app; use sage_ext.extension.start() or `sage-ext`", False)
-            _said = True
+            _say("no window: omni.ui is not in this app; use sage_ext.extension.start() or `sage-ext`", False)
         else:
             self._open(ui)
         self._updates = carb.eventdispatcher.get_eventdispatcher().observe_event(

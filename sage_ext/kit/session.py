@@ -39,6 +39,7 @@ class Session:
         self._read, self._say = read, say
         self._job: Job | None = None
         self._looked, self._last = 0.0, JobStatus(None, "idle")
+        self._told = self._last
         self.curves: dict[str, deque[float]] = {}
 
     def start(self, task: str | None = None, preset: str | None = None, settings: Sequence[str] = ()) -> JobStatus:
@@ -101,8 +102,8 @@ class Session:
         now = time.monotonic()
         if now - self._looked < float(self._read("refresh_s")):
             return None
-        before, self._looked = self._last, now
-        status = self.status()
+        before, self._looked = self._told, now
+        self._told = status = self.status()
         if (status.state, status.phase) != (before.state, before.phase):
             self._tell(status)
         if status.updated != before.updated:

@@ -22,8 +22,7 @@ NO_WINDOW = "no window: omni.ui is not in this app"
 
 
 def test_it_starts_in_under_three_seconds(kit) -> None:
-    with pytest.raises(KeyError):
-        sys.modules["sage_ext.extension"]
+    assert "sage_ext.extension" not in sys.modules
     start = time.monotonic()
     kit.enable()
     kit.app.update()
@@ -40,8 +39,8 @@ def test_it_is_enabled_and_works(kit, extension) -> None:
 
 
 def test_without_omni_ui_there_is_no_window_and_it_says_so_once(kit) -> None:
-    kit.enable(False)
-    kit.enable()
+    for _ in range(5):
+        kit.app.update()
     assert "omni.ui" not in sys.modules and "sage_ext.kit.window" not in sys.modules
     assert len(kit.log(NO_WINDOW)) == 1
 
