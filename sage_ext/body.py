@@ -15,8 +15,8 @@ from .play_config import PlayConfig
 class SimulatedBody:
     """Environments of ``sage_tasks``; see :class:`sage_ext.cycle.Body`."""
 
-    def environment(self, config: Config) -> Environment:
-        """Start the simulator of a run.
+    def environment(self, config: Config | PlayConfig) -> Environment:
+        """Start the simulator of a run or a play.
 
         Raises:
             ValueError: Unknown task, engine or difficulty, or a range that the engine cannot follow.
@@ -36,26 +36,6 @@ class SimulatedBody:
             noise=task.noise,
             segmentation=task.segmentation,
             randomisation=dataclasses.asdict(config.randomisation),
-        )
-        return env
-
-    def stage(self, config: PlayConfig) -> Environment:
-        """Start the simulator of a play.
-
-        Raises:
-            ValueError: Unknown task, engine or difficulty.
-        """
-        from sage_tasks.make import make
-
-        env: Environment = make(
-            config.task,
-            num_envs=min(config.num_envs, config.episodes),
-            seed=config.seed,
-            physics=config.physics,
-            device=config.device,
-            resolution=config.resolution,
-            episode_length_s=config.episode_length_s,
-            difficulty=config.difficulty,
         )
         return env
 

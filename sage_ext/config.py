@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from .config_checks import STEPS_PER_SECOND, check, nearest, shown
+from .config_build import build, flat
+from .config_checks import STEPS_PER_SECOND, check
 from .errors import SageError
 
 
@@ -208,18 +207,8 @@ class Config:
         return text
 
     def flat(self) -> dict[str, Any]:
-        """Dotted key -> value, in the order of :func:`keys`."""
-        return {key: _get(self, key) for key in keys()}
-
-
-@cache
-def keys(cls: type = Config, prefix: str = "") -> tuple[str, ...]:
-    """Every dotted key there is."""
-    found: list[str] = []
-    for name, kind in get_type_hints(cls).items():
-        inner = isinstance(kind, type) and dataclasses.is_dataclass(kind)
-        found += keys(kind, f"{prefix}{name}.") if inner else [prefix + name]
-    return tuple(found)
+        """Dotted key -> value, in the order of the classes."""
+        return flat(self)
 
 
 def load_config(overrides: Sequence[str] = (), base: Config | None = None) -> Config:
@@ -234,73 +223,10 @@ def load_config(overrides: Sequence[str] = (), base: Config | None = None) -> Co
     """
     from .config_hydra import compose_dict
 
-    return Config.from_dict(compose_dict(tuple(overrides), None if base is None else base.to_dict()))
-
-
-def unknown_key(key: str, value: object) -> SageError:
-    """The error for a key that does not exist, with the nearest that does."""
-    return SageError(key, shown(value), "unknown key", f"use {nearest(key, keys(), 'a key that sage-ext info lists')}")
-
-
-def build(cls: type, data: object, prefix: str) -> Any:
-    """Make a config class from plain nested values, every key given and of its type; ranges are not checked.
-
-    Args:
-        cls: The dataclass.
-        data: Its keys and values.
-        prefix: What stands before its keys in errors, with the dot.
-
-    Raises:
-        SageError: A key is unknown or missing, or a value is of the wrong type.
-    """
-    if not isinstance(data, Mapping):
-        names = ", ".join(f.name for f in dataclasses.fields(cls))
-        raise SageError(
-            prefix.rstrip("."), shown(data), f"must be a block of {names}", f"set {prefix}{names.split(',')[0]}=..."
-        )
-    hints = get_type_hints(cls)
-    for name, value in data.items():
-        if name not in hints:
-            raise unknown_key(f"{prefix}{name}", value)
-    for name in hints:
-        if name not in data:
-            raise SageError(prefix + name, "", "is missing", "set it")
-    return cls(**{name: _convert(hint, data[name], prefix + name) for name, hint in hints.items()})
-
-
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return build(hint, value, f"{key}.")  # type: ignore[arg-type]
-    if isinstance(hint, types.UnionType):
-        return None if value is None else _convert(get_args(hint)[0], value, key)
-    if get_origin(hint) is tuple:
-        entries = get_args(hint)
-        many = entries[-1] is Ellipsis
-        if isinstance(value, list | tuple) and (many or len(value) == len(entries)):
-            return tuple(_convert(entries[0], entry, key) for entry in value)
-        count = "a list" if many else f"a list of {len(entries)}"
-        raise SageError(key, shown(value), f"must be {count}", f"write {key}=[{'a,b,...' if many else 'low,high'}]")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int and number and value == value and abs(value) != float("inf") and int(value) == value:
-        return int(value)
-    if hint is float and number:
-        return float(value)
-    if hint is bool and isinstance(value, bool):
-        return value
-    if hint is str and (isinstance(value, str) or number):
-        return str(value)
-    kinds = {int: ("a whole number", "1"), float: ("a number", "0.5"), bool: ("true or false", "true")}
-    kind, example = kinds.get(hint, ("text", "text"))
-    raise SageError(key, shown(value), f"must be {kind}", f"write it like {key}={example}")
+    return Config.from_dict(compose_dict(Config, tuple(overrides), None if base is None else base.to_dict()))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return list(value) if isinstance(value, tuple) else value
-
-
-def _get(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = getattr(config, part)
-    return config

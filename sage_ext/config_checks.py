@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import SageError
 
 if TYPE_CHECKING:
-    from .config import Config
+    from .config import Config, TaskConfig
 
 STEPS_PER_SECOND = 30
 """Environment steps a simulated second, of every task."""
@@ -72,7 +72,7 @@ def listed(module: str, attribute: str) -> Rule:
 _WEIGHT = between(0, 1e6)
 _SHARE = between(0, 1)
 # Its type says it all.
-_SWITCH = Rule("true or false", lambda v: isinstance(v, bool), lambda _: "use true or false")
+SWITCH = Rule("true or false", lambda v: isinstance(v, bool), lambda _: "use true or false")
 _MOST = 10
 _SCALE = between(0, _MOST, above=True)
 
@@ -84,7 +84,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "task.id": lambda: listed("sage_tasks", "TASKS"),
     "task.difficulty": lambda: listed("sage_tasks.make", "DIFFICULTIES"),
     "task.noise": lambda: listed("sage_tasks.make", "NOISES"),
-    "task.segmentation": _SWITCH,
+    "task.segmentation": SWITCH,
     "task.num_envs": between(1, 2**16),
     "task.physics": lambda: listed("sage_tasks.make", "ENGINES"),
     "task.device": pattern(r"cpu|cuda(:\d{1,3})?", "null, cpu or cuda:N", "task.device=null to choose by itself"),
@@ -135,9 +135,9 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
 }
 
 
-def rule(key: str) -> Rule:
+def rule(key: str, rules: Mapping[str, Rule | Callable[[], Rule]] = RULES) -> Rule:
     """The rule of a key."""
-    found = RULES[key]
+    found = rules[key]
     return found if isinstance(found, Rule) else found()
 
 
@@ -147,8 +147,20 @@ def check(config: Config) -> None:
     Raises:
         SageError: The first that does not hold.
     """
-    for key, value in config.flat().items():
-        now = rule(key)
+    check_values(config.flat())
+    check_length(config.task)
+    for key, value, problem, mend in _conflicts(config):
+        raise SageError(key, shown(value), problem, mend)
+
+
+def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule | Callable[[], Rule]] = RULES) -> None:
+    """Check values by their dotted keys, each against its rule.
+
+    Raises:
+        SageError: The first that does not hold.
+    """
+    for key, value in values.items():
+        now = rule(key, rules)
         if isinstance(value, float) and not math.isfinite(value):
             raise SageError(key, value, f"must be {now.allowed}", "set a finite number")
         if value == ():
@@ -156,16 +168,28 @@ def check(config: Config) -> None:
         for entry in value if isinstance(value, tuple) else (value,):
             if not now.holds(entry):
                 raise SageError(key, shown(value), f"must be {now.allowed}", now.mend(entry))
-    for key, value, problem, mend in _conflicts(config):
-        raise SageError(key, shown(value), problem, mend)
+    for key, value in values.items():
+        # Every pair of numbers but a list of choices is a range.
+        if isinstance(value, tuple) and key.endswith(("_scale", ".light")) and value[0] > value[1]:
+            raise SageError(key, shown(value), "must be [low, high]", f"set {shown(value[::-1])}")
+
+
+def check_length(task: TaskConfig) -> None:
+    """Check that an episode is a whole number of steps.
+
+    Raises:
+        SageError: It is not.
+    """
+    steps, exact = task.steps, task.episode_length_s * STEPS_PER_SECOND
+    if abs(exact - steps) > 1e-6 or steps < 1:
+        problem = f"must be a whole number of steps of 1/{STEPS_PER_SECOND} s"
+        mend = f"set {max(steps, 1) / STEPS_PER_SECOND:.10g}"
+        raise SageError("task.episode_length_s", shown(task.episode_length_s), problem, mend)
 
 
 def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     task, sleep, dream = config.task, config.sleep, config.dream
-    steps, exact = task.steps, task.episode_length_s * STEPS_PER_SECOND
-    if abs(exact - steps) > 1e-6 or steps < 1:
-        problem = f"must be a whole number of steps of 1/{STEPS_PER_SECOND} s"
-        yield "task.episode_length_s", task.episode_length_s, problem, f"set {max(steps, 1) / STEPS_PER_SECOND:.10g}"
+    steps = task.steps
     need = task.num_envs * steps
     if config.memory.capacity < need:
         problem = f"is smaller than an episode of {steps} steps in each of {task.num_envs} worlds"
@@ -184,10 +208,6 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     if sleep.round % sleep.batch:
         multiple = math.ceil(sleep.round / sleep.batch) * sleep.batch
         yield "sleep.round", sleep.round, f"must be a multiple of sleep.batch={sleep.batch}", f"set {multiple}"
-    for key, value in config.flat().items():
-        # Every pair of numbers but a list of choices is a range.
-        if isinstance(value, tuple) and key.endswith(("_scale", ".light")) and value[0] > value[1]:
-            yield key, shown(value), "must be [low, high]", f"set {shown(value[::-1])}"
     # What is drawn is varied once more when it is lived again, and must be physics still.
     physical, drawn = sleep.variations.physical, config.randomisation
     for name, varied in (

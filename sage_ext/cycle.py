@@ -23,9 +23,10 @@ from .interrupt import StopRequest
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
-from .report import Reporter, peak_gb
+from .report import STARTING, Reporter, peak_gb
 from .runs import Run
 from .sleep import consolidate, relive_moments
+from .threads import torch_threads
 from .wake import open_memory, wake
 
 PHASES = ("wake", "sleep", "dream")
@@ -63,20 +64,17 @@ def run_phases(
         SageError: Bad input, a damaged file, a full disk.
         Interrupted: A stop was asked for; the run can be resumed.
     """
-    # The tensors of a step are too small to share out: a second thread costs more than it brings,
-    # and takes the core that physics and rays could use.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with reporter.phase("start", total=None, unit="") as bar:
-        bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
-        env = body.environment(config)
-        # Engines install handlers of their own.
-        stop.arm()
-    try:
-        return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
-    finally:
-        torch.set_num_threads(threads)
-        env.close()
+    # The tensors of a step are too small to share out.
+    with torch_threads(1):
+        with reporter.phase("start", total=None, unit="") as bar:
+            bar.note(doing=STARTING)
+            env = body.environment(config)
+            # Engines install handlers of their own.
+            stop.arm()
+        try:
+            return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
+        finally:
+            env.close()
 
 
 class _Cycle:

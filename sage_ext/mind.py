@@ -19,6 +19,7 @@ from .context.encoder import ContextEncoder
 from .learning.objective import Objective, Weights
 from .learning.predictor import ContextPredictor
 from .observation import ObservationSpec
+from .threads import torch_threads
 
 HORIZONS = tuple(range(1, PREDICTED_AHEAD + 1))
 """Looks ahead that are predicted."""
@@ -87,12 +88,8 @@ class Mind:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """All cores while large tensors are worked on; see :func:`sage_ext.cycle.run_phases`."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(os.cpu_count() or before)
-        try:
+        with torch_threads(os.cpu_count() or torch.get_num_threads()):
             yield
-        finally:
-            torch.set_num_threads(before)
 
     @torch.no_grad()
     def encode(self, observation: dict[str, Tensor], chunk: int = 64) -> Tensor:

@@ -7,13 +7,12 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .config_checks import STEPS_PER_SECOND
@@ -22,20 +21,21 @@ from .errors import SageError
 from .interrupt import StopRequest
 from .play import Episode, play, summary
 from .play_config import PlayConfig, load_play_config
-from .report import Bar, Reporter, peak_gb
+from .report import STARTING, Bar, Reporter, peak_gb
 from .runs import as_json, write_whole
+from .simulator import prepare
+from .threads import torch_threads
 from .video import Film
 
 FOLDER = "plays"
 
 
-def play_command(tokens: list[str], verbose: bool, prepare: Callable[[str | None], None]) -> None:
+def play_command(tokens: list[str], verbose: bool) -> None:
     """Play a policy, print how it went, and write ``play.json`` and the film.
 
     Args:
         tokens: ``key=value`` settings.
         verbose: Show what the simulator prints.
-        prepare: Given the device, checks that a simulator can start.
 
     Raises:
         SageError: Bad input; nothing is left on the disk.
@@ -43,7 +43,7 @@ def play_command(tokens: list[str], verbose: bool, prepare: Callable[[str | None
         Interrupted: Ctrl-C; nothing is left either.
     """
     config = load_play_config(tokens)
-    prepare(config.device)
+    prepare(config.task.device)
     reporter = Reporter(verbose=verbose)
     try:
         with _folder(config) as folder:
@@ -60,13 +60,11 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
     from .body import SimulatedBody
 
     body = SimulatedBody()
-    threads = torch.get_num_threads()
     # As in a run: the tensors of a step are too small to share out.
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         with reporter.phase("start", total=None, unit="") as bar:
-            bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
-            env = body.stage(config)
+            bar.note(doing=STARTING)
+            env = body.environment(config)
             worlds, device = env.num_envs, str(env.device)
             # Engines install handlers of their own.
             stop.arm()
@@ -79,11 +77,8 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
                 seconds = time.monotonic() - start
         finally:
             env.close()
-    finally:
-        torch.set_num_threads(threads)
     return {
         **{key: value for key, value in asdict(config).items() if key not in ("out", "video", "video_worlds")},
-        "num_envs": worlds,
         **summary(episodes),
         "measured": {
             "steps": audience.steps,
@@ -125,14 +120,14 @@ class _Audience:
 def _film(config: PlayConfig, folder: Path) -> AbstractContextManager[Film | None]:
     if not config.video:
         return nullcontext()
-    return Film(folder / "play.mp4", min(config.video_worlds, config.num_envs, config.episodes), STEPS_PER_SECOND)
+    return Film(folder / "play.mp4", min(config.video_worlds, config.task.num_envs), STEPS_PER_SECOND)
 
 
 @contextmanager
 def _folder(config: PlayConfig) -> Iterator[Path]:
     """A new folder for the results, which is removed again where none come about."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = Path(config.out or Path(FOLDER) / f"{stamp}-{config.task}-{config.policy}")
+    path = Path(config.out or Path(FOLDER) / f"{stamp}-{config.task.id}-{config.policy}")
     try:
         path.mkdir(parents=True)
     except FileExistsError as error:
@@ -151,7 +146,7 @@ def _folder(config: PlayConfig) -> Iterator[Path]:
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [("task", result["task"]), ("policy", result["policy"]), ("episodes", f"{result['episodes']:,d}")]
+    rows = [("task", result["task"]["id"]), ("policy", result["policy"]), ("episodes", f"{result['episodes']:,d}")]
     if "success_rate" in result:
         low, high = result["success_interval"]
         rows.append(("success rate", f"{result['success_rate']:.3f}"))

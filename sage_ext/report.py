@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from .jobs.progress import Progress as Told
 
+STARTING = "starting the simulator; the first start on a machine compiles its kernels for a minute"
+"""What there is to say of the slowest phase."""
 LINE_EVERY_S = 5.0
 """Seconds between two lines of progress where there is no terminal."""
 

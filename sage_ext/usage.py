@@ -29,14 +29,14 @@ examples:
   sage-ext cycle preset=debug seed=1 name=try        every path once, in seconds
   sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
   sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
-  sage-ext play task=Sage-Navigation policy=expert episodes=200 video=true
+  sage-ext play task=reach policy=expert video=true    success of a policy, and a film of what the robot saw
   sage-ext info latest                               results, progress and settings of the newest run
 
 results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
   summary.json  dreams.png  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
 
-what `sage-ext play` may be told, each by its bare name:
-  task difficulty policy episodes num_envs seed physics device resolution episode_length_s video video_worlds out
+what `sage-ext play` may be told:
+  policy episodes seed video video_worlds out, and task and randomisation as in a run: task=lift task.difficulty=hard
   Results land in plays/DATE-TIME-TASK-POLICY/ (out=FOLDER names another): play.json  play.mp4  simulator.log
 
 Ctrl-C stops at the next safe point and says how to resume.

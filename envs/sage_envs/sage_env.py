@@ -20,8 +20,8 @@ from .observations import CONTRACT, critic_space, pack_proprioception, policy_sp
 from .physics import Clock, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
 from .relive import relive
-from .room import Thing
 from .sage_env_cfg import SageEnvCfg
+from .scene_parts import Thing
 from .senses.audio import Source
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
 from .senses.hearing import Barriers, no_sounds

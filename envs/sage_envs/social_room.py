@@ -9,7 +9,8 @@ from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
 
 from .crowd import BODY_RADIUS
-from .room import HISTORY, OBJECTS, Color, RoomSceneCfg, Thing, _fixed, _goal, _loose, _surface, enclose
+from .room import OBJECTS, RoomSceneCfg, enclose, goal_post
+from .scene_parts import HISTORY, Color, Thing, fixed_body, loose_body, surface
 
 SOCIAL_ROOM_HALF = 3.5
 """Half the inner edge of the room [m]."""
@@ -50,7 +51,7 @@ def _person(index: int) -> RigidObjectCfg:
     spawn = sim_utils.CapsuleCfg(
         radius=BODY_RADIUS,
         height=PERSON_HEIGHT - 2 * BODY_RADIUS,
-        **_surface(PERSON_COLORS[index], "rubber", "person"),
+        **surface(PERSON_COLORS[index], "rubber", "person"),
         rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(kinematic_enabled=True)],
     )
     state = RigidObjectCfg.InitialStateCfg(pos=(0.8 * index - 2.8, 2.0, PERSON_HEIGHT / 2))
@@ -81,10 +82,10 @@ class SocialRoomSceneCfg(RoomSceneCfg):
     env_spacing: float = 9.0
 
     objects: RigidObjectCollectionCfg = RigidObjectCollectionCfg(
-        rigid_objects={t.name: _loose(t, float(i)) for i, t in enumerate(SOCIAL_OBJECTS)}
+        rigid_objects={t.name: loose_body(t, float(i)) for i, t in enumerate(SOCIAL_OBJECTS)}
     )
     fixtures: RigidObjectCollectionCfg = RigidObjectCollectionCfg(
-        rigid_objects={t.name: _fixed(t, float(i)) for i, t in enumerate(PILLARS)} | {"goal": _goal()}
+        rigid_objects={t.name: fixed_body(t, float(i)) for i, t in enumerate(PILLARS)} | {"goal": goal_post()}
     )
     people: RigidObjectCollectionCfg = preset(default=_people(4), easy=_people(2), hard=_people(8))
     skin_contacts: ContactSensorCfg = preset(default=_skin(4), easy=_skin(2), hard=_skin(8))

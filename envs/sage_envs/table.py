@@ -11,9 +11,8 @@ from isaaclab.utils import configclass
 from isaaclab_assets.robots.franka import FRANKA_PANDA_CFG
 from isaaclab_tasks.utils import preset
 
-from .engines import RendererPresetCfg
 from .paths import assets_dir
-from .room import HISTORY, Thing, _loose, _slab
+from .scene_parts import HISTORY, Thing, camera, daylight, loose_body, object_contacts, slab
 
 OBJECTS: tuple[Thing, ...] = (
     Thing("object_0", "box", "wood", 0.025, 0.05, 0.08, (0.72, 0.45, 0.20)),
@@ -78,20 +77,6 @@ def _stock_franka() -> ArticulationCfg:
     return cfg
 
 
-def goal_marker(shape: sim_utils.ShapeCfg) -> RigidObjectCfg:
-    """A mark to be seen, not touched.
-
-    Args:
-        shape: What it looks like; colour and physics are set here.
-    """
-    shape.semantic_tags = [("class", "goal")]
-    shape.visual_material = sim_utils.PreviewSurfaceCfg(diffuse_color=(0.05, 0.95, 0.10))
-    shape.rigid_props = [sim_utils.UsdPhysicsRigidBodyCfg(kinematic_enabled=True)]
-    # Newton drops bodies with neither shape nor mass.
-    shape.mass_props = sim_utils.MassCfg(mass=1.0)
-    return RigidObjectCfg(prim_path="{ENV_REGEX_NS}/goal", spawn=shape)
-
-
 @configclass
 class TableSceneCfg(InteractiveSceneCfg):
     """A robot arm at a table; ``stock`` is the preset that takes NVIDIA's Franka."""
@@ -102,31 +87,22 @@ class TableSceneCfg(InteractiveSceneCfg):
 
     robot: ArticulationCfg = preset(default=_franka(), stock=_stock_franka())
     objects: RigidObjectCollectionCfg = RigidObjectCollectionCfg(
-        rigid_objects={t.name: _loose(t, 0.15 * (i + 1)) for i, t in enumerate(OBJECTS)}
+        rigid_objects={t.name: loose_body(t, 0.15 * (i + 1)) for i, t in enumerate(OBJECTS)}
     )
     goal: RigidObjectCfg | None = None
-    light: AssetBaseCfg = AssetBaseCfg(prim_path="/World/light", spawn=sim_utils.DomeLightCfg(intensity=2000.0))
-    object_contacts: ContactSensorCfg = ContactSensorCfg(
-        prim_path="{ENV_REGEX_NS}/object_.*", history_length=HISTORY, track_friction_forces=True
-    )
+    light: AssetBaseCfg = daylight()
+    object_contacts: ContactSensorCfg = object_contacts()
     skin_contacts: ContactSensorCfg = ContactSensorCfg(
         prim_path="{ENV_REGEX_NS}/robot/panda_(left|right)finger",
         history_length=HISTORY,
         filter_prim_paths_expr=[f"{{ENV_REGEX_NS}}/{t.name}" for t in OBJECTS],
         max_contact_data_count_per_prim=32,
     )
-    camera: CameraCfg = CameraCfg(
-        prim_path="{ENV_REGEX_NS}/camera",
-        data_types=["rgb", "depth"],
-        width=64,
-        height=64,
-        spawn=sim_utils.PinholeCameraCfg(focal_length=22.0, horizontal_aperture=20.955, clipping_range=(0.05, 10.0)),
-        renderer_cfg=RendererPresetCfg(),
-    )
+    camera: CameraCfg = camera(focal_length=22.0, far=10.0)
 
     def __post_init__(self) -> None:
         """Add table top and floor."""
         x, y = sum(TABLE_X) / 2, sum(TABLE_Y) / 2
         size = (TABLE_X[1] - TABLE_X[0], TABLE_Y[1] - TABLE_Y[0], 0.05)
-        self.table = _slab("table", size, (x, y, -0.025), (0.52, 0.47, 0.42))
-        self.floor = _slab("floor", (2.6, 2.6, 0.2), (x, y, FLOOR - 0.1), (0.35, 0.37, 0.40))
+        self.table = slab("table", size, (x, y, -0.025), (0.52, 0.47, 0.42))
+        self.floor = slab("floor", (2.6, 2.6, 0.2), (x, y, FLOOR - 0.1), (0.35, 0.37, 0.40))

@@ -12,31 +12,31 @@ import gymnasium as gym
 
 
 class Task(NamedTuple):
-    """Where the parts of a task are, each as ``module:Class`` within this package.
+    """Where the parts of a task are, as ``module:Class`` within this package.
 
     Attributes:
         env: Its environment; the config is ``ClassCfg`` in the module named ``<module>_cfg``.
         expert: Its scripted expert.
-        agent: How rsl_rl trains it.
+        agent: How rsl_rl trains it: a class of :mod:`sage_tasks.agents.ppo_cfg`.
     """
 
     env: str
     expert: str
-    agent: str = "agents.ppo_cfg:SagePpoRunnerCfg"
+    agent: str
 
 
 TASKS: dict[str, Task] = {
     "Sage-Navigation": Task(
-        "navigation.navigation_env:NavigationEnv",
-        "navigation.expert:NavigationExpert",
-        "navigation.agents.rsl_rl_ppo_cfg:NavigationPpoRunnerCfg",
+        "navigation.navigation_env:NavigationEnv", "navigation.expert:NavigationExpert", "NavigationPpoRunnerCfg"
     ),
-    "Sage-Navigation-Push": Task("navigation.push_env:PushEnv", "navigation.push_expert:PushExpert"),
-    "Sage-Reach": Task("manipulation.reach_env:ReachEnv", "manipulation.reach_expert:ReachExpert"),
-    "Sage-Lift": Task("manipulation.lift_env:LiftEnv", "manipulation.lift_expert:LiftExpert"),
-    "Sage-Push": Task("manipulation.push_env:PushEnv", "manipulation.push_expert:PushExpert"),
-    "Sage-Social": Task("social.social_env:SocialEnv", "social.expert:SocialExpert"),
-    "Sage-Social-Follow": Task("social.follow_env:FollowEnv", "social.expert:FollowExpert"),
+    "Sage-Navigation-Push": Task(
+        "navigation.push_env:PushEnv", "navigation.push_expert:PushExpert", "NavigationPushPpoRunnerCfg"
+    ),
+    "Sage-Reach": Task("manipulation.reach_env:ReachEnv", "manipulation.reach_expert:ReachExpert", "ReachPpoRunnerCfg"),
+    "Sage-Lift": Task("manipulation.lift_env:LiftEnv", "manipulation.lift_expert:LiftExpert", "LiftPpoRunnerCfg"),
+    "Sage-Push": Task("manipulation.push_env:PushEnv", "manipulation.push_expert:PushExpert", "PushPpoRunnerCfg"),
+    "Sage-Social": Task("social.social_env:SocialEnv", "social.expert:SocialExpert", "SocialPpoRunnerCfg"),
+    "Sage-Social-Follow": Task("social.follow_env:FollowEnv", "social.expert:FollowExpert", "SocialFollowPpoRunnerCfg"),
 }
 """Every task by its id."""
 
@@ -54,7 +54,7 @@ def register() -> None:
                     "env_entry_point": f"{__name__}.{task.env}",
                     "env_cfg_entry_point": f"{__name__}.{module}_cfg:{cls}Cfg",
                     "expert_entry_point": f"{__name__}.{task.expert}",
-                    "rsl_rl_cfg_entry_point": f"{__name__}.{task.agent}",
+                    "rsl_rl_cfg_entry_point": f"{__name__}.agents.ppo_cfg:{task.agent}",
                 },
             )
 

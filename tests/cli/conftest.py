@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sage_ext import cli
+from sage_ext import simulator
 
 REPO = Path(__file__).resolve().parent.parent.parent
 
@@ -45,7 +45,7 @@ def cycle(monkeypatch, tmp_path) -> Cycle:
     fake = Cycle()
     monkeypatch.setitem(sys.modules, "sage_ext.cycle", types.SimpleNamespace(run_phases=fake.run_phases))
     monkeypatch.setitem(sys.modules, "sage_ext.body", types.SimpleNamespace(SimulatedBody=object))
-    monkeypatch.setattr(cli, "_need_simulator", lambda: None)
+    monkeypatch.setattr(simulator, "need_simulator", lambda: None)
     monkeypatch.chdir(tmp_path)
     return fake
 

@@ -13,7 +13,7 @@ from sage_ext.interrupt import StopRequest
 # A command whose cycle goes through safe points, or through none.
 SCRIPT = """
 import sys, time, types
-from sage_ext import cli
+from sage_ext import cli, simulator
 
 def run_phases(config, run, phases, reporter, stop, body):
     run.memory.mkdir()
@@ -27,7 +27,7 @@ def run_phases(config, run, phases, reporter, stop, body):
 
 sys.modules["sage_ext.cycle"] = types.SimpleNamespace(run_phases=run_phases)
 sys.modules["sage_ext.body"] = types.SimpleNamespace(SimulatedBody=object)
-cli._need_simulator = lambda: None
+simulator.need_simulator = lambda: None
 sys.exit(cli.main(["cycle", "preset=debug"]))
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import types
@@ -9,10 +10,12 @@ import types
 import pytest
 import torch
 
-from sage_ext import cli
+from sage_ext import simulator
 from sage_ext.cli import main
+from sage_ext.config import load_config
+from sage_ext.config_build import keys
 from sage_ext.errors import Interrupted
-from sage_ext.play_config import PlayConfig, load_play_config, play_rule
+from sage_ext.play_config import RULES_OF_PLAY, PlayConfig, load_play_config
 
 from ..mind.ball_world import BallWorld, Push
 
@@ -24,9 +27,9 @@ class Stage:
         self.configs: list[PlayConfig] = []
         self.world = BallWorld
 
-    def stage(self, config: PlayConfig) -> BallWorld:
+    def environment(self, config: PlayConfig) -> BallWorld:
         self.configs.append(config)
-        return self.world(min(config.num_envs, config.episodes), steps=12, resolution=config.resolution, goal=0.05)
+        return self.world(config.task.num_envs, steps=12, resolution=config.task.resolution, goal=0.05)
 
     def policy(self, name: str, env: BallWorld, seed: int) -> Push:
         return Push(env, seed, name == "expert")
@@ -36,37 +39,51 @@ class Stage:
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Stage:
     fake = Stage()
     monkeypatch.setitem(sys.modules, "sage_ext.body", types.SimpleNamespace(SimulatedBody=lambda: fake))
-    monkeypatch.setattr(cli, "_need_simulator", lambda: None)
+    monkeypatch.setattr(simulator, "need_simulator", lambda: None)
     monkeypatch.chdir(tmp_path)
     return fake
 
 
-def test_settings_are_bare_names_over_the_file() -> None:
-    config = load_play_config(["policy=random", "episodes=200", "video=true", "episode_length_s=4", "device=cpu"])
-    assert (config.policy, config.episodes, config.video, config.device) == ("random", 200, True, "cpu")
-    assert config.episode_length_s == 4.0
+def test_settings_are_those_of_the_file_and_a_task_is_set_as_in_a_run() -> None:
     usual = load_play_config()
-    assert (usual.task, usual.policy, usual.video, usual.out) == ("Sage-Navigation", "expert", False, None)
-    assert all(play_rule(key).allowed for key in vars(usual))
+    assert (usual.task.id, usual.policy, usual.video, usual.out) == ("Sage-Navigation", "expert", False, None)
+    assert dataclasses.replace(usual.task, num_envs=6) == load_config().task
+    assert usual.randomisation == load_config().randomisation
+    tokens = ["task=lift", "task.noise=mild", "task.segmentation=true", "task.difficulty=hard", "randomisation=wide"]
+    config, run = load_play_config([*tokens, "policy=random", "episodes=200"]), load_config(tokens)
+    assert (config.policy, config.episodes, config.task.id) == ("random", 200, "Sage-Lift")
+    assert dataclasses.replace(config.task, num_envs=run.task.num_envs) == run.task
+    assert config.randomisation == run.randomisation
+    assert set(RULES_OF_PLAY) == set(keys(PlayConfig))
+
+
+@pytest.mark.parametrize("task", ["reach", "Sage-Reach"])
+def test_a_task_is_chosen_by_its_file_or_its_id(task) -> None:
+    config = load_play_config([f"task={task}", "policy=expert", "video=true"])
+    assert (config.task.id, config.task.episode_length_s, config.task.num_envs) == ("Sage-Reach", 6.0, 16)
 
 
 BAD = [
-    ("Sage-Navigation", "setting=Sage-Navigation: is no key=value; write task=Sage-Navigation"),
+    ("Sage-Reach", "override=Sage-Reach: is no key=value; write task=Sage-Reach"),
     ("episods=3", "episods=3: unknown key; use episodes"),
-    ("task.num_envs=3", "use num_envs"),
-    ("task=Sage-Navigaton", "use Sage-Navigation"),
-    ("difficulty=hrad", "use hard"),
+    ("num_envs=3", "num_envs=3: unknown key; use task.num_envs"),
+    ("wake.policy=random", "wake.policy=random: unknown key; use policy"),
+    ("sleep.lr=1", "sleep.lr=1: unknown key"),
+    ("preset=debug", "preset=debug: unknown key"),
+    ("task=Sage-Navigaton", "use task=Sage-Navigation"),
+    ("task.difficulty=hrad", "use hard"),
     ("policy=exprt", "must be one of random, expert; use expert"),
     ("episodes=0", "episodes=0: must be 1..1000000000; set 1"),
     ("episodes=1.5", "must be a whole number"),
-    ("num_envs=0", "num_envs=0: must be 1..65536"),
+    ("task.num_envs=0", "task.num_envs=0: must be 1..65536"),
     ("video=maybe", "video=maybe: must be true or false"),
     ("video=1", "must be true or false"),
     ("video_worlds=65", "set 64"),
-    ("resolution=8", "set 16"),
-    ("episode_length_s=.nan", "episode_length_s=nan: must be above 0"),
-    ("device=gpu", "must be null, cpu or cuda:N"),
-    ("device=cuda:77", "device=cuda:77: "),
+    ("task.resolution=8", "set 16"),
+    ("task.episode_length_s=nan", "task.episode_length_s=nan: must be above 0"),
+    ("task.episode_length_s=3.01", "must be a whole number of steps of 1/30 s; set 3"),
+    ("task.device=gpu", "must be null, cpu or cuda:N"),
+    ("task.device=cuda:77", "task.device=cuda:77: "),
     ("seed=[1", "cannot be read as a value"),
     ("out=taken", "out=taken: is there already; name a new folder"),
 ]
@@ -83,9 +100,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(stage, tmp_path, capfd, token,
 
 
 def test_a_play_ends_with_a_table_and_a_file(stage, tmp_path, capfd) -> None:
-    assert main(["play", "episodes=5", "num_envs=2", "seed=3", "resolution=16", "out=here"]) == 0
+    assert main(["play", "episodes=5", "task.num_envs=2", "seed=3", "task.resolution=16", "out=here"]) == 0
     result = json.loads((tmp_path / "here" / "play.json").read_text())
-    assert (result["task"], result["policy"], result["episodes"], result["num_envs"]) == (
+    assert (result["task"]["id"], result["policy"], result["episodes"], result["task"]["num_envs"]) == (
         "Sage-Navigation", "expert", 5, 2
     )  # fmt: skip
     assert [(e["world"], e["number"]) for e in result["each"]] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
@@ -98,14 +115,22 @@ def test_a_play_ends_with_a_table_and_a_file(stage, tmp_path, capfd) -> None:
 
 
 def test_no_more_worlds_than_episodes(stage, tmp_path) -> None:
-    assert main(["play", "episodes=3", "num_envs=16", "resolution=16", "out=here"]) == 0
+    assert main(["play", "episodes=3", "task.num_envs=16", "task.resolution=16", "out=here"]) == 0
     result = json.loads((tmp_path / "here" / "play.json").read_text())
-    assert (result["num_envs"], [e["world"] for e in result["each"]]) == (3, [0, 1, 2])
+    assert (result["task"]["num_envs"], [e["world"] for e in result["each"]]) == (3, [0, 1, 2])
 
 
 def test_the_same_seed_gives_the_same_file(stage, tmp_path) -> None:
     def results(out: str, seed: int) -> dict:
-        argv = ["play", "policy=random", "episodes=4", "num_envs=2", f"seed={seed}", "resolution=16", f"out={out}"]
+        argv = [
+            "play",
+            "policy=random",
+            "episodes=4",
+            "task.num_envs=2",
+            f"seed={seed}",
+            "task.resolution=16",
+            f"out={out}",
+        ]
         assert main(argv) == 0
         found = json.loads((tmp_path / out / "play.json").read_text())
         del found["measured"]
@@ -117,7 +142,7 @@ def test_the_same_seed_gives_the_same_file(stage, tmp_path) -> None:
 
 
 def test_folders_are_named_by_time_task_and_policy(stage, tmp_path) -> None:
-    assert main(["play", "episodes=1", "resolution=16", "policy=random"]) == 0
+    assert main(["play", "episodes=1", "task.resolution=16", "policy=random"]) == 0
     (path,) = (tmp_path / "plays").iterdir()
     assert path.name.endswith("-Sage-Navigation-random") and (path / "play.json").is_file()
 
@@ -138,7 +163,7 @@ def test_what_was_not_finished_leaves_nothing(stage, tmp_path, capfd, error, cod
             return super().step(action)
 
     stage.world = Broken
-    assert main(["play", "resolution=16", "video=true"]) == code
+    assert main(["play", "task.resolution=16", "video=true"]) == code
     assert capfd.readouterr().err == message
     assert not list(tmp_path.iterdir())
 

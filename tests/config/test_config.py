@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sage_ext.config import Config, keys, load_config
+from sage_ext.config import Config, load_config
+from sage_ext.config_build import keys
 from sage_ext.config_checks import RULES
 from sage_ext.config_hydra import groups, presets
 from sage_ext.errors import SageError
@@ -67,8 +68,9 @@ def test_a_base_keeps_what_is_not_overridden():
     assert load_config(["preset=demo"], base).sleep.batch == 30
 
 
-def test_a_task_is_chosen_by_its_file():
-    config = load_config(["task=navigation_push", "task.difficulty=hard"])
+@pytest.mark.parametrize("task", ["navigation_push", "Sage-Navigation-Push"])
+def test_a_task_is_chosen_by_its_file_or_its_id(task):
+    config = load_config([f"task={task}", "task.difficulty=hard"])
     assert (config.task.id, config.task.difficulty) == ("Sage-Navigation-Push", "hard")
     assert dataclasses.replace(config.task, id="Sage-Navigation", difficulty="default") == load_config().task
 
@@ -83,7 +85,7 @@ def test_values_have_their_types():
 
 
 def test_every_key_has_a_rule_a_default_and_nothing_else_does():
-    assert set(RULES) == set(keys()) == set(load_config().flat())
+    assert set(RULES) == set(keys(Config)) == set(load_config().flat())
     for cls in (Config, *(f.type for f in dataclasses.fields(Config))):
         if dataclasses.is_dataclass(cls):
             assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(cls))
@@ -142,7 +144,9 @@ BAD = {
     "preset=gpuu": "preset=gpuu: is none of the presets debug, demo, gpu; use preset=gpu",
     "preset=[demo,debgu]": "preset=debgu: is none of .*; use preset=debug",
     "preset=null": "preset=null: is none of the presets",
-    "task=Sage-Navigation": "task=Sage-Navigation: is none of the choices .*; use task=navigation",
+    "task=Sage-Navigaton": "task=Sage-Navigaton: is none of the choices .*; use task=Sage-Navigation",
+    "task=naviagtion": "task=naviagtion: is none of the choices .*; use task=navigation",
+    "Sage-Reach": "override=Sage-Reach: .*write task=Sage-Reach",
     "task.id=Sage-Navigaton": "task.id=Sage-Navigaton: must be one of .*; use Sage-Navigation",
     "task.difficulty=hrad": "task.difficulty=hrad: must be one of easy, default, hard; use hard",
     "task.noise=mils": "task.noise=mils: must be one of none, mild, harsh; use mild",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sage_ext.context.encoder import ContextEncoder, Widths
 from sage_ext.observation import ObservationSpec, SenseSpec
+from sage_ext.threads import torch_threads
 
 SMALL = Widths(base=8, hidden=32, semantic=32, physical=32, immediate=32, history=32)
 
@@ -54,7 +55,5 @@ def small() -> ContextEncoder:
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
     """Small layers on a busy machine: two threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield

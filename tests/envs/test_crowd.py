@@ -196,9 +196,10 @@ def test_steps_a_second_grow_with_speed() -> None:
     torch.testing.assert_close(struck / 8.0, torch.tensor([1.87, 1.25]), rtol=0.0, atol=0.13)
 
 
-def test_who_stands_takes_no_steps() -> None:
+@pytest.mark.parametrize("speed", [0.0, 0.08], ids=["stands", "shuffles on the spot"])
+def test_who_does_not_walk_takes_no_steps(speed: float) -> None:
     crowd = people([[0.0, 0.0]], [[9.0, 0.0]])
-    crowd.desired_speed[:] = 0.0
+    crowd.desired_speed[:] = speed
     for _ in range(300):
         crowd.step(DT, others(1))
         assert not crowd.struck.any()

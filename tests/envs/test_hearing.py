@@ -111,3 +111,7 @@ def test_barriers_are_met_on_the_straight_way_only() -> None:
     source = torch.tensor([places])
     assert blocked(ear, source, box)[0, 0].tolist() == [True, True, False, False, False, False]
     assert blocked(ear, source, turned)[0, 0].tolist() == [True, False, False, False, True, False]
+    # Turned to the left by an eighth, it lies across the way to the left only.
+    slanted = box._replace(yaw=torch.tensor([[math.pi / 4]]))
+    aside = torch.tensor([[[1.5, 0.75, 0.3], [1.5, -0.75, 0.3]]])
+    assert blocked(ear, aside, slanted)[0, 0].tolist() == [True, False]

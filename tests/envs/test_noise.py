@@ -30,7 +30,7 @@ def env() -> Iterator[SageEnv]:
     env.close()
 
 
-def model(**settings: float) -> SensorNoise:
+def model(seed: int = 0, **settings: float) -> SensorNoise:
     """A model by itself: nothing but what is set."""
     from sage_envs.senses.noise import SensorNoise, SensorNoiseCfg
 
@@ -40,7 +40,7 @@ def model(**settings: float) -> SensorNoise:
         touch=SimpleNamespace(width=128),
         proprioceptive_layout={"wheel_speed": slice(0, 2), "goal_position": slice(2, 4)},
     )
-    return SensorNoise(env, SensorNoiseCfg(**settings), seed=0)
+    return SensorNoise(env, SensorNoiseCfg(**settings), seed)
 
 
 def true() -> dict[str, Tensor]:
@@ -114,10 +114,11 @@ def test_what_does_not_arrive_comes_again_but_not_from_before_a_reset() -> None:
 
 def test_a_seed_is_a_noise() -> None:
     settings = {"visual_std": 3.0, "depth_missing": 0.1, "dropout": 0.2}
-    one, other = model(**settings), model(**settings)
+    one, other, different = model(1, **settings), model(1, **settings), model(2, **settings)
     for _ in range(3):
-        a, b = one(true()), other(true())
+        a, b, c = one(true()), other(true()), different(true())
         assert all(torch.equal(a[name], b[name]) for name in a)
+        assert not torch.equal(a["visual"], c["visual"])
 
 
 def test_the_environment_gives_noisy_senses_in_its_space_and_true_ground_truth(env: SageEnv) -> None:

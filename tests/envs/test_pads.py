@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from .worlds import arm
+
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
@@ -47,18 +49,7 @@ def centre(taxels: Tensor, pad: object) -> Tensor:
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[SageEnv]:
-    from sage_tasks.make import make
-
-    env = make("Sage-Lift", num_envs=WORLDS, seed=0, device="cpu")
-    dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
-
-    def look(meanwhile=lambda: None):
-        meanwhile()
-        return dark
-
-    env.look = look
-    yield env
-    env.close()
+    yield from arm("Sage-Lift", WORLDS, seed=0)
 
 
 def hold(env: SageEnv, thing: int, offsets: Tensor, steps: int = 20) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,7 +33,8 @@ def test_it_is_part_of_the_ground_truth_and_its_space(env: SageEnv) -> None:
     for kind in ("semantic_segmentation", "instance_segmentation"):
         picture = observation["critic"][kind]
         assert picture.shape == (WORLDS, 64, 64) and picture.dtype == torch.uint8
-        assert space[kind].contains(picture[0].numpy())
+        # A space lets other dtypes be cast.
+        assert space[kind].contains(picture[0].numpy()) and space[kind].dtype == picture.numpy().dtype
 
 
 def test_a_ball_ahead_is_a_ball_where_its_colour_is_and_gone_with_it(env: SageEnv) -> None:

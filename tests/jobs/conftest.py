@@ -13,7 +13,7 @@ from sage_ext import jobs
 
 CYCLE = """
 import os, sys, time, types
-from sage_ext import cli
+from sage_ext import cli, simulator
 from sage_ext.errors import SageError
 
 def run_phases(config, run, phases, reporter, stop, body):
@@ -37,7 +37,7 @@ def run_phases(config, run, phases, reporter, stop, body):
 
 sys.modules["sage_ext.cycle"] = types.SimpleNamespace(run_phases=run_phases)
 sys.modules["sage_ext.body"] = types.SimpleNamespace(SimulatedBody=object)
-cli._need_simulator = lambda: None
+simulator.need_simulator = lambda: None
 del sys.argv[1:3]  # -m sage_ext
 cli.run()
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sage_ext import jobs
+from sage_ext.cli import main
 from sage_ext.errors import SageError
 from sage_ext.jobs import child
 
@@ -133,6 +134,7 @@ def test_a_job_outlives_who_started_it(start, tmp_path) -> None:
     code = f"""
 import sys, time
 from sage_ext import jobs
+from sage_ext.cli import main
 job = jobs.start("cycle", ["runs={tmp_path / "other"}", "preset=debug"], python={str(tmp_path / "python")!r})
 while job.run is None:
     time.sleep(0.05)
@@ -164,3 +166,23 @@ def test_a_child_knows_nothing_of_kit(monkeypatch, tmp_path) -> None:
 def test_a_job_runs_in_python_where_kit_is_the_program(monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", os.path.join(os.sep, "opt", "kit", "kit"))
     assert subprocess.run([child.interpreter(), "-c", ""], check=False).returncode == 0
+
+
+def test_commands_tell_and_ask(start, capsys, tmp_path) -> None:
+    where = f"runs={tmp_path / 'runs'}"
+    job = start()
+    run = running(job)
+    assert main(["pause", run.name, where]) == 0
+    until(lambda: job.status().state == "paused")
+    assert main(["status", where]) == 0
+    told = capsys.readouterr().out
+    assert f"run      {run}\nstate    paused\nphase    wake of cycle 1, " in told and "/1000 steps, " in told
+    assert main(["unpause", str(run)]) == 0
+    until(lambda: job.status().state == "running")
+    assert main(["stop", str(run)]) == 0
+    assert job.wait(10.0).state == "stopped"
+    capsys.readouterr()
+    assert main(["pause", str(run)]) == 2
+    assert "is stopped: nothing runs there; go on with: sage-ext resume" in capsys.readouterr().err
+    assert main(["status", "one", "two", where]) == 2
+    assert "status takes one run" in capsys.readouterr().err

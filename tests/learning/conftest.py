@@ -13,6 +13,7 @@ from sage_ext.context.encoder import ContextEncoder, Widths
 from sage_ext.learning.objective import Batch, Objective, Weights
 from sage_ext.learning.predictor import ContextPredictor
 from sage_ext.observation import ObservationSpec, SenseSpec
+from sage_ext.threads import torch_threads
 
 SPEC = ObservationSpec(
     {"visual": SenseSpec((32, 32, 3), "uint8"), "proprioceptive": SenseSpec((64,), "float32")},
@@ -57,7 +58,5 @@ def objective() -> Objective:
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
     """Small layers on a busy machine: two threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield

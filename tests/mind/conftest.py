@@ -19,6 +19,7 @@ from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.observation import ObservationSpec
 from sage_ext.sleep import consolidate, relive_moments
+from sage_ext.threads import torch_threads
 from sage_ext.wake import open_memory, wake
 
 from .ball_world import BallWorld, Push
@@ -37,12 +38,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="package")
 def small() -> Iterator[None]:
     """A small mind on one thread: two would wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
+    with torch_threads(1), pytest.MonkeyPatch.context() as patch:
         shrink(patch)
         yield
-    torch.set_num_threads(threads)
 
 
 PINNED = {

@@ -32,8 +32,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dic
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SimulatedBody, "policy", look_in)
-        settings = [f"episodes={2 * WORLDS}", f"num_envs={WORLDS}", f"episode_length_s={STEPS / 30}", "video=true"]
-        assert main(["play", *settings, f"out={out}", "device=cpu", "seed=2"]) == 0
+        settings = [
+            f"episodes={2 * WORLDS}",
+            f"task.num_envs={WORLDS}",
+            f"task.episode_length_s={STEPS / 30}",
+            "video=true",
+        ]
+        assert main(["play", *settings, f"out={out}", "task.device=cpu", "seed=2"]) == 0
     yield out, spaces
 
 
@@ -77,3 +82,11 @@ def test_the_list_of_tasks_says_what_is_true(played: tuple[Path, dict[str, Any]]
     assert (navigation.policies, navigation.agents) == (("random", "expert"), ("rsl_rl",))
     assert navigation.difficulties == ("easy", "default", "hard")
     assert all(described.about and described.agents for described in found.values())
+
+
+def test_the_config_files_have_the_tasks_own_length() -> None:
+    from sage_ext.config import load_config
+    from sage_tasks.listing import describe_all
+
+    for described in describe_all():
+        assert load_config([f"task={described.task}"]).task.episode_length_s == described.episode_length_s

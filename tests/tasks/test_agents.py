@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from sage_ext.threads import torch_threads
 from sage_tasks.agents.ppo import SagePPO, groups, symlog
 
 WORLDS = 32
@@ -119,16 +119,7 @@ def test_not_a_number_is_refused() -> None:
         learner.alg.process_env_step(obs, torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.long), {})
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Small networks on many threads are many times slower where the cores are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_it_learns_and_its_policy_takes_what_an_environment_gives(one_thread: None) -> None:
+def test_it_learns_and_its_policy_takes_what_an_environment_gives() -> None:
     learner = runner(["proprioceptive", "depth"])
     goal = torch.tensor([[0.4, -0.4], [-0.3, 0.2], [0.0, 0.3]])
 
@@ -137,5 +128,6 @@ def test_it_learns_and_its_policy_takes_what_an_environment_gives(one_thread: No
             return float((learner.get_inference_policy("cpu")(observed(goal)) - goal).norm(dim=1).mean())
 
     before = error()
-    learner.learn(25)
+    with torch_threads(1):
+        learner.learn(25)
     assert error() < 0.15 < before

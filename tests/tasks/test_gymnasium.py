@@ -95,6 +95,15 @@ def test_observations_lie_in_their_spaces(env: SageEnv) -> None:
         assert reward.shape == (WORLDS,) and torch.isfinite(reward).all()
 
 
+def test_no_task_takes_anothers_checkpoints() -> None:
+    from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
+
+    from sage_tasks import TASKS
+
+    names = [load_cfg_from_registry(task, "rsl_rl_cfg_entry_point").experiment_name for task in TASKS]
+    assert names == [task.lower().replace("-", "_") for task in TASKS]
+
+
 def test_isaac_labs_wrapper_and_the_registered_agent_train(env: SageEnv) -> None:
     import importlib.metadata as metadata
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ..envs.worlds import arm
+
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
@@ -19,19 +21,7 @@ WORLDS = 8
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[SageEnv]:
-    from sage_tasks.make import make
-
-    env = make("Sage-Lift", num_envs=WORLDS, seed=5, device="cpu")
-    dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
-    look = env.look
-
-    def blind(meanwhile=lambda: None) -> tuple[Tensor, Tensor]:
-        meanwhile()
-        return dark
-
-    env.look, env.sight = blind, look
-    yield env
-    env.close()
+    yield from arm("Sage-Lift", WORLDS)
 
 
 def live(env: SageEnv, action: Tensor, steps: int) -> None:
@@ -157,6 +147,7 @@ def test_lifting_pays_and_holding_succeeds(env: SageEnv) -> None:
     observation, _ = env.reset(seed=11)
     expert = make_policy("expert", env)
     total, paid = torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.bool)
+    high, done = torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.bool)
     for _ in range(200):
         action = expert.act(observation)
         assert action.abs().max() <= 1.0
@@ -164,6 +155,9 @@ def test_lifting_pays_and_holding_succeeds(env: SageEnv) -> None:
         assert not terminated.any()
         total += reward
         paid |= reward > 0.9 * env.cfg.goal_reward
+        high = torch.where(env._lifted() >= env.cfg.lift_height, high + env.step_dt, 0.0)
+        first, done = extras["success"] & ~done, extras["success"].clone()
+        assert ((high[first] - env.cfg.hold_s).abs() < 1.5 * env.step_dt).all()
         if extras["success"].all():
             break
     assert extras["success"].float().mean() >= 0.85

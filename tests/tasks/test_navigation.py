@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ..envs.worlds import dark
+
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
@@ -30,8 +32,7 @@ def env() -> Iterator[SageEnv]:
 @pytest.fixture
 def blind(env: SageEnv, monkeypatch: pytest.MonkeyPatch) -> SageEnv:
     """The environment without pictures, which take most of the time."""
-    dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
-    monkeypatch.setattr(env, "look", lambda meanwhile=lambda: None: (meanwhile(), dark)[1])
+    monkeypatch.setattr(env, "look", dark(WORLDS))
     return env
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from ..envs.worlds import arm
+
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
@@ -18,18 +20,7 @@ WORLDS = 16
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[SageEnv]:
-    from sage_tasks.make import make
-
-    env = make("Sage-Push", num_envs=WORLDS, seed=5, device="cpu")
-    dark = torch.zeros(WORLDS, 64, 64, 3, dtype=torch.uint8), torch.zeros(WORLDS, 64, 64, 1)
-
-    def look(meanwhile=lambda: None):
-        meanwhile()
-        return dark
-
-    env.look = look
-    yield env
-    env.close()
+    yield from arm("Sage-Push", WORLDS)
 
 
 def put(env: SageEnv, place: torch.Tensor, velocity: torch.Tensor) -> None:

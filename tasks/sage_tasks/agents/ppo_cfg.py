@@ -12,8 +12,8 @@ from sage_envs.launch import default_device
 class SagePpoRunnerCfg(RslRlOnPolicyRunnerCfg):
     """PPO whose actor reads senses alone and whose value function is told the ground truth as well.
 
-    The value function is needed in training only (asymmetric actor-critic, arXiv 1710.06542). A task whose
-    settings differ has a class of its own.
+    The value function is needed in training only (asymmetric actor-critic, arXiv 1710.06542). Each task has a class
+    of its own: Isaac Lab looks for checkpoints by the name of the experiment.
     """
 
     experiment_name: str = "sage"
@@ -54,3 +54,52 @@ class SagePpoRunnerCfg(RslRlOnPolicyRunnerCfg):
         use_clipped_value_loss=True,
         clip_param=0.2,
     )
+
+
+@configclass
+class NavigationPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Navigation``."""
+
+    experiment_name: str = "sage_navigation"
+
+
+@configclass
+class NavigationPushPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Navigation-Push``."""
+
+    experiment_name: str = "sage_navigation_push"
+
+
+@configclass
+class ReachPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Reach``."""
+
+    experiment_name: str = "sage_reach"
+
+
+@configclass
+class LiftPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Lift``."""
+
+    experiment_name: str = "sage_lift"
+
+
+@configclass
+class PushPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Push``."""
+
+    experiment_name: str = "sage_push"
+
+
+@configclass
+class SocialPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Social``."""
+
+    experiment_name: str = "sage_social"
+
+
+@configclass
+class SocialFollowPpoRunnerCfg(SagePpoRunnerCfg):
+    """``Sage-Social-Follow``."""
+
+    experiment_name: str = "sage_social_follow"

@@ -56,14 +56,7 @@ class LiftExpert:
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
-        """Choose hand motions.
-
-        Args:
-            observation: What the environment gave; of it only ``critic`` is read.
-
-        Returns:
-            Actions (N, 7) in -1..1.
-        """
+        """See :meth:`sage_tasks.manipulation.reach_expert.ReachExpert.act`."""
         truth = observation["critic"]
         pose, chosen = truth["hand_pose"], truth["goal_object"].argmax(dim=1)
         thing = truth["object_pose"][torch.arange(len(chosen), device=chosen.device), chosen]

@@ -7,7 +7,8 @@ from isaaclab.assets import AssetBaseCfg, RigidObjectCfg
 from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
 
-from sage_envs.table import TableSceneCfg, goal_marker
+from sage_envs.scene_parts import goal_marker
+from sage_envs.table import TableSceneCfg
 
 from .manipulation_env_cfg import ManipulationEnvCfg
 

@@ -6,7 +6,8 @@ import isaaclab.sim as sim_utils
 from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
 
-from sage_envs.table import TableSceneCfg, goal_marker
+from sage_envs.scene_parts import goal_marker
+from sage_envs.table import TableSceneCfg
 
 from .manipulation_env_cfg import ManipulationEnvCfg
 

@@ -10,8 +10,9 @@ from isaaclab.assets import RigidObjectCollection
 from isaaclab.utils.math import quat_apply_inverse
 from torch import Tensor
 
-from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF, Thing
+from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF
 from sage_envs.sage_env import SageEnv
+from sage_envs.scene_parts import Thing
 from sage_envs.senses.hearing import Barriers, upright
 from sage_envs.senses.touch import CylinderSkin, SkinTouch
 

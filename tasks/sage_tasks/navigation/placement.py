@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from sage_envs.room import Thing
+from sage_envs.scene_parts import Thing
 
 CANDIDATES = 64
 """Places tried for each thing; with none free, the freest is taken."""

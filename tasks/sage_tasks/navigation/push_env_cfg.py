@@ -7,7 +7,8 @@ from isaaclab.assets import RigidObjectCfg
 from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
 
-from sage_envs.room import OBJECTS, RoomSceneCfg, Thing
+from sage_envs.room import OBJECTS, RoomSceneCfg
+from sage_envs.scene_parts import Thing
 
 from .navigation_env_cfg import NavigationEnvCfg
 

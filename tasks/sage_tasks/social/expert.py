@@ -61,14 +61,7 @@ class SocialExpert(NavigationExpert):
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
-        """Choose wheel speeds.
-
-        Args:
-            observation: What the environment gave; of it only ``critic`` is read.
-
-        Returns:
-            Actions (N, 2) in -1..1: left and right wheel.
-        """
+        """See :meth:`sage_tasks.navigation.expert.NavigationExpert.act`."""
         truth = observation["critic"]
         pose = truth["robot_pose"]
         yaw = heading(pose)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sage_envs.crowd import BODY_RADIUS, LEAST_DESIRED_SPEED, Crowd, Others
 from sage_envs.materials import MATERIALS
-from sage_envs.room import HISTORY
+from sage_envs.scene_parts import HISTORY
 from sage_envs.senses.audio import Source
 from sage_envs.social_room import PERSON_HEIGHT, PILLARS, SOCIAL_OBJECTS, SOCIAL_ROOM_HALF, person_names
 

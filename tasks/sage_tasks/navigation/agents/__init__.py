@@ -1,1 +1,0 @@
-"""Learning agents of the navigation tasks."""
