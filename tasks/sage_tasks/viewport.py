@@ -46,4 +46,6 @@ def watch(task: str, policy: str = "expert", num_envs: int = 4, seed: int = 0) -
 
 
 if __name__ == "__main__":
-    watch(*sys.argv[1:3])
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m sage_tasks.viewport TASK [POLICY]")
+    watch(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else "expert")

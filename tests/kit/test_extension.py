@@ -58,6 +58,9 @@ def test_a_cycle_reports_its_progress_and_obeys_settings_changed_meanwhile(kit, 
     extension.start(task="navigation", settings=["wake.episodes=1", "sleep.consolidations=4", "sleep.round=4"])
     with pytest.raises(SageError, match="runs already"):
         extension.start()
+    kit.until(lambda: extension.status().run is not None)
+    config = yaml.safe_load((extension.status().run / "config.yaml").read_text())
+    assert (config["task"]["num_envs"], config["sleep"]["batch"]) == (1, 4)
     seen = []
 
     def over() -> bool:
@@ -71,8 +74,6 @@ def test_a_cycle_reports_its_progress_and_obeys_settings_changed_meanwhile(kit, 
     assert len({s.done for s in seen if s.phase == "wake"}) > 1 and last.metrics["sleep/loss"] > 0
     assert last.run is not None and last.run.parent == kit.runs and last.picture is not None
     assert json.loads((last.run / "summary.json").read_text())["explorations"] == 2
-    config = yaml.safe_load((last.run / "config.yaml").read_text())
-    assert (config["task"]["num_envs"], config["sleep"]["batch"]) == (1, 4)
     for state in ("running, wake", "running, sleep", "finished"):
         kit.until(lambda state=state: bool(kit.log(f"job {last.run} {state}")), 10.0)
 
