@@ -23,10 +23,10 @@ NO_WINDOW = "no window: omni.ui is not in this app"
 
 def test_it_starts_in_under_three_seconds(kit) -> None:
     assert "sage_ext.extension" not in sys.modules
-    start = time.monotonic()
+    start = seconds()
     kit.enable()
     kit.app.update()
-    assert time.monotonic() - start < 3.0
+    assert seconds() - start < 3.0
 
 
 def test_it_is_enabled_and_works(kit, extension) -> None:
@@ -123,6 +123,12 @@ def test_disabled_it_leaves_nothing_behind(kit, extension) -> None:
         assert len(ticks) == 1
     finally:
         extension.Session.tick = tick
+
+
+def seconds() -> float:
+    """A clock that stands still while this thread waits for a core, so that a busy machine decides nothing."""
+    waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    return time.monotonic() - waited / 1e9
 
 
 def holdings() -> tuple[int, ...]:
