@@ -27,7 +27,7 @@ def run_phases(config, run, phases, reporter, stop, body):
     run.memory.mkdir(exist_ok=True)
     (run.memory / "meta.json").write_text("{}")
     with reporter.phase("wake", total=1000, unit="steps") as bar:
-        for step in range(20 if wish == "short" else 1000):
+        for step in range(20 if wish in ("short", "vanishes") else 1000):
             time.sleep(0.01)
             bar.advance()
             stop.check()
