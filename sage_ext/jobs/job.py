@@ -20,6 +20,8 @@ from .process import started
 from .progress import FILE as PROGRESS
 from .watch import LOG, JobStatus, read, request, status, tail
 
+DYING_S = 5.0
+"""How long the threads of a killed process may take to end, at most [s]."""
 NEW = ("cycle", "wake")
 """Commands that make a run; the others go on in one."""
 
@@ -101,8 +103,10 @@ class Job:
             lines = () if self._log.closed else tail(self._log)
             error = lines[-1] if lines and state == "failed" else None
             now = JobStatus(None if told is None else self.run, state, pid=self.pid, error=error, lines=lines)
-        if now.state == "killed":
-            code = self._process.poll()  # it may have ended between the two looks
+        if now.state == "killed" and code is None:
+            # It ended since the first look; its other threads may take a moment longer.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(DYING_S)
         if code is not None and code < 0 and now.state == "killed":
             now = dataclasses.replace(now, signal=signal.Signals(-code).name)
         return now

@@ -12,7 +12,7 @@ import pytest
 from sage_ext import jobs
 
 CYCLE = """
-import os, sys, time, types
+import os, sys, threading, time, types
 from sage_ext import cli, simulator
 from sage_ext.errors import SageError
 
@@ -22,6 +22,10 @@ def run_phases(config, run, phases, reporter, stop, body):
         raise SageError("task.physics", "magic", "is no engine", "use ovphysx")
     if wish == "broken":
         raise RuntimeError("the floor gave way")
+    if wish == "large":  # takes the kernel a moment to clear away
+        kept = bytearray(600_000_000)
+        for _ in range(30):
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     with reporter.phase("start", total=None):
         time.sleep(0.3)
     run.memory.mkdir(exist_ok=True)

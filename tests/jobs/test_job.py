@@ -72,10 +72,11 @@ def test_a_stop_before_the_run_began_leaves_nothing(start, tmp_path) -> None:
 
 
 def test_a_killed_job_is_reported_with_its_last_lines(start) -> None:
-    job = start()
+    job = start("name=large")
     run = running(job)
     os.kill(job.pid, signal.SIGKILL)
-    now = job.wait(10.0)
+    while (now := job.status()).alive:
+        pass
     assert (now.state, now.signal, now.alive) == ("killed", "SIGKILL", False)
     assert any(line.startswith(f"run {run}") for line in now.lines)
     elsewhere = jobs.status(run)
