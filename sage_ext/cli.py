@@ -108,12 +108,31 @@ def _play(tokens: list[str], verbose: bool) -> int:
     return 0
 
 
+def _status(tokens: list[str], verbose: bool) -> int:
+    from .jobs import commands
+
+    commands.show(tokens)
+    return 0
+
+
+def _ask(command: str) -> Callable[[list[str], bool], int]:
+    def asked(tokens: list[str], verbose: bool) -> int:
+        from .jobs import commands
+
+        commands.ask(command, tokens)
+        return 0
+
+    return asked
+
+
 COMMANDS: dict[str, Callable[[list[str], bool], int]] = {
     "cycle": new_run(["wake", "sleep", "dream"]),
     "wake": new_run(["wake"]),
     "sleep": more_of_run("sleep"),
     "dream": more_of_run("dream"),
     "resume": resume_run,
+    "status": _status,
+    **{command: _ask(command) for command in ("pause", "unpause", "stop")},
     "play": _play,
     "tasks": _tasks,
     "info": _info,

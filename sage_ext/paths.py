@@ -10,3 +10,10 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent
     packaged = package / "_config"
     return packaged if packaged.is_dir() else package.parent / "config"
+
+
+def extension_folder() -> Path:
+    """Returns the folder to add to Kit's extension folders: the wheel's own, else the one that holds the checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "_kit"
+    return packaged if packaged.is_dir() else package.parent.parent

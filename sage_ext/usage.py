@@ -9,6 +9,8 @@ commands:
   sleep RUN [KEY=VALUE ...]          live remembered moments again under other physics, viewpoints and speeds; learn
   dream RUN [KEY=VALUE ...]          break a law of physics in remembered moments; measure how coherent that seems
   resume RUN                         continue a run that was interrupted, exactly as it would have gone on
+  status [RUN]                       how a run is: phase, progress, latest numbers, or why it ended
+  pause | unpause | stop RUN         let a running run wait, go on, or end at its next safe point
   play  [KEY=VALUE ...]              let a policy act for whole episodes; count successes, film what the robot sees
   tasks                              every task: what it is, its spaces, its policies; starts no simulator
   info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave

@@ -1,7 +1,8 @@
 """Runs the tests: ``make test`` calls this with the virtual environment's Python.
 
-Tests that need no simulator run in one process. Each file with tests marked ``sim`` runs in a process of its own: two
-simulators do not share one, and a simulator can end its process with exit code 0 in the middle of a failing test.
+Tests that need no simulator run in one process. Each file with tests marked ``sim`` (Isaac Lab) or ``kit`` (Omniverse
+Kit) runs in a process of its own: two simulators do not share one, and a simulator can end its process with exit code
+0 in the middle of a failing test.
 Exit codes are therefore not enough. A run counts only if it wrote a complete report with every test that was collected.
 """
 
@@ -24,6 +25,8 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 MINUTES = 60
+ALONE = ("sim", "kit")
+"""Markers of the tests that need a process of their own for their file."""
 
 
 @dataclass
@@ -108,7 +111,7 @@ class Collected:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
-            self.counts[str(item.path)][item.get_closest_marker("sim") is not None] += 1
+            self.counts[str(item.path)][any(map(item.get_closest_marker, ALONE))] += 1
 
 
 def collect(files: list[str], out: Path) -> int:
@@ -120,11 +123,14 @@ def collect(files: list[str], out: Path) -> int:
     return int(code)
 
 
-def run_part(report: Report, name: str, files: list[str], marker: str, expected: int, timeout: float) -> None:
-    """Runs the tests with ``marker`` of ``files`` in one process and adds what its report says."""
+def run_part(report: Report, name: str, files: list[str], alone: bool, expected: int, timeout: float) -> None:
+    """Runs the tests of ``files`` that have one of the markers, or none, in one process; adds what its report says."""
+    marker = " or ".join(ALONE)
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "junit.xml"
-        arguments = pytest_arguments("-m", marker, f"--junitxml={junit}", "-o", "junit_family=xunit1", *files)
+        arguments = pytest_arguments(
+            "-m", marker if alone else f"not ({marker})", f"--junitxml={junit}", "-o", "junit_family=xunit1", *files
+        )
         code, seconds = run_process(arguments, timeout)
         if code is None:
             report.problem(name, f"stopped after {timeout / MINUTES:g} minutes, which is the limit for one process")
@@ -136,7 +142,7 @@ def run_part(report: Report, name: str, files: list[str], marker: str, expected:
             return
     failures = 0
     for case in cases:
-        row = report.rows[name if marker == "sim" else case.get("file", name)]
+        row = report.rows[name if alone else case.get("file", name)]
         kinds = {child.tag for child in case}
         if kinds & {"failure", "error"}:
             row.failed += 1
@@ -145,9 +151,9 @@ def run_part(report: Report, name: str, files: list[str], marker: str, expected:
             row.skipped += 1
         else:
             row.passed += 1
-        if marker != "sim":
+        if not alone:
             row.seconds += float(case.get("time", 0))
-    if marker == "sim":
+    if alone:
         report.rows[name].seconds += seconds
     if len(cases) < expected:
         report.problem(name, f"{expected} tests were collected but only {len(cases)} reported")
@@ -197,12 +203,12 @@ def main(argv: list[str] | None = None) -> int:
     plain = [file for file in files if counts.get(file, [0, 0])[0]]
     if plain:
         expected = sum(counts[file][0] for file in plain)
-        run_part(report, "tests without the simulator", plain, "not sim", expected, options.timeout)
+        run_part(report, "tests without the simulator", plain, False, expected, options.timeout)
     if not options.fast:
         for file in files:
             if expected := counts.get(file, [0, 0])[1]:
-                print(f"\n{short(file)}: {expected} tests with the simulator, in a process of their own", flush=True)
-                run_part(report, short(file), [file], "sim", expected, options.timeout)
+                print(f"\n{short(file)}: {expected} tests in a process of their own", flush=True)
+                run_part(report, short(file), [file], True, expected, options.timeout)
     if not report.rows:
         report.problem("selection", "none of the chosen files has a test that runs without the simulator")
     report.print()

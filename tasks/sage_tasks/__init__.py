@@ -40,17 +40,29 @@ TASKS: dict[str, Task] = {
 }
 """Every task by its id."""
 
-for _id, _task in TASKS.items():
-    if _id not in gym.registry:
-        _module, _, _class = _task.env.partition(":")
-        gym.register(
-            id=_id,
-            entry_point=f"{__name__}.make:build",
-            disable_env_checker=True,
-            kwargs={
-                "env_entry_point": f"{__name__}.{_task.env}",
-                "env_cfg_entry_point": f"{__name__}.{_module}_cfg:{_class}Cfg",
-                "expert_entry_point": f"{__name__}.{_task.expert}",
-                "rsl_rl_cfg_entry_point": f"{__name__}.agents.ppo_cfg:{_task.agent}",
-            },
-        )
+
+def register() -> None:
+    """Register the tasks that are not; importing this package does."""
+    for name, task in TASKS.items():
+        if name not in gym.registry:
+            module, _, cls = task.env.partition(":")
+            gym.register(
+                id=name,
+                entry_point=f"{__name__}.make:build",
+                disable_env_checker=True,
+                kwargs={
+                    "env_entry_point": f"{__name__}.{task.env}",
+                    "env_cfg_entry_point": f"{__name__}.{module}_cfg:{cls}Cfg",
+                    "expert_entry_point": f"{__name__}.{task.expert}",
+                    "rsl_rl_cfg_entry_point": f"{__name__}.agents.ppo_cfg:{task.agent}",
+                },
+            )
+
+
+def unregister() -> None:
+    """Take the tasks back from Gymnasium."""
+    for name in TASKS:
+        gym.registry.pop(name, None)
+
+
+register()

@@ -24,7 +24,14 @@ def test_one_version() -> None:
 
 def test_kit_modules_exist() -> None:
     for module in tomllib.loads((REPO / "extension.toml").read_text())["python"]["module"]:
-        assert (REPO / module.get("path", "") / module["name"].replace(".", "/") / "__init__.py").is_file(), module
+        place = REPO / module.get("path", "") / module["name"].replace(".", "/")
+        assert (place / "__init__.py").is_file() or place.with_suffix(".py").is_file(), module
+
+
+def test_kit_finds_its_pictures() -> None:
+    manifest = tomllib.loads((REPO / "extension.toml").read_text())["package"]
+    for key in ("icon", "preview_image"):
+        assert (REPO / manifest[key]).read_bytes().startswith(b"\x89PNG"), key
 
 
 def test_constraints_pin_every_dependency_within_its_bounds() -> None:

@@ -32,7 +32,7 @@ def test_green_files_of_both_kinds(tmp_path: Path) -> None:
     code, last, out = run(tmp_path, plain=GREEN, sim=SIM + GREEN)
     assert (code, last) == (0, "2 passed, 0 failed")
     assert re.search(r"tests/sim/test_it\.py +1 +0 +0", out)
-    assert "1 tests with the simulator, in a process of their own" in out
+    assert "1 tests in a process of their own" in out
 
 
 @pytest.mark.parametrize("head", ["", SIM], ids=["plain", "sim"])
