@@ -55,8 +55,8 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
     rows = rows.to(env.device).float().clone()
     snapshot.place(env, rows, torch.arange(n, device=env.device))
     where, ground = snapshot.layout(env), env.ground(rows)
-    poses = rows[:, where["objects.pose"]].view(n, bodies, 7)
-    velocities = rows[:, where["objects.velocity"]].view(n, bodies, 6)
+    poses = rows[:, where["objects.pose"]].clone().view(n, bodies, 7)
+    velocities = rows[:, where["objects.velocity"]].clone().view(n, bodies, 6)
     scale = env.sizes.scale[:n]
     radii = torch.tensor([thing.outline for thing in env.objects], device=env.device) * scale
 

@@ -11,8 +11,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .sage_env import SageEnv
 
-LARGE = 0.06
-"""Radius over distance from which an object counts as seen: about 2 pixels of 64."""
+LARGE = 0.02
+"""Radius as a share of the picture's width from which an object counts as seen: 1.3 pixels of 64."""
 NEAREST = 0.2
 """Nearer than this to the camera nothing counts as seen [m]."""
 
@@ -42,7 +42,9 @@ def sight(env: SageEnv) -> Sight:
     velocity = quat_apply_inverse(turn, env.loose.data.body_com_vel_w.torch[..., :3].contiguous())
     pixel, inside = _project(env, offset)
     radius = env.sizes.edges[..., 0] / 2
-    return Sight(offset, velocity, pixel, radius, inside & (radius / offset[..., 0].clamp(min=1e-3) > LARGE))
+    camera = env.scene["camera"]
+    zoom = camera.data.intrinsic_matrices.torch[:, 0, 0, None] / camera.image_shape[1]
+    return Sight(offset, velocity, pixel, radius, inside & (zoom * radius / offset[..., 0].clamp(min=1e-3) > LARGE))
 
 
 def in_picture(env: SageEnv, points: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def place(env: SageEnv, rows: Tensor, env_ids: Tensor) -> None:
     poses = rows[:, where["objects.pose"]].clone().view(len(rows), -1, 7)
     poses[..., :3] += origins.unsqueeze(1)
     env.loose.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=index)
-    env.set_task_state(env_ids, {k[5:]: rows[:, where[k]].contiguous() for k in where if k.startswith("task.")})
+    env.set_task_state(env_ids, {k[5:]: rows[:, where[k]].clone() for k in where if k.startswith("task.")})
     _paint(env, rows, env_ids, where)
 
 

