@@ -152,5 +152,5 @@ class View:
 def be_modest() -> None:
     """Leave the cores to the job: this process takes what is left over."""
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(19)
+        os.nice(int(os.environ.get("SAGE_NICE","19")))
     torch.set_num_threads(1)
