@@ -252,21 +252,26 @@ def _live(run: Run, state: dict | None, verbose: bool, undo: Callable[[], None] 
         undo: Takes back what was written, for when bad input shows only as the simulator starts.
     """
     from .interrupt import StopRequest
+    from .jobs.control import Control
+    from .jobs.progress import Progress
     from .report import Reporter
 
     if state is not None:
         run.write_state(state)
     resume = f"resume with: sage-ext resume {run.path}"
-    reporter = Reporter(run.tensorboard, verbose)
+    progress = Progress(run.path)
+    control = Control(run.path, progress)
+    reporter = Reporter(run.tensorboard, verbose, told=progress)
     kept = _kept(run)
     try:
         reporter.say(f"run {run.path}, what the simulator prints goes to {run.log.name}")
-        with StopRequest() as stop, reporter.quiet(run.log):
-            from .body import SimulatedBody
-            from .cycle import run_phases
+        with progress:
+            with StopRequest(control) as stop, reporter.quiet(run.log):
+                from .body import SimulatedBody
+                from .cycle import run_phases
 
-            summary = run_phases(run.config, run, list(run.state["phases"]), reporter, stop, SimulatedBody())
-        _finish(run, summary, reporter)
+                summary = run_phases(run.config, run, list(run.state["phases"]), reporter, stop, SimulatedBody())
+            _finish(run, summary, reporter)
         return 0
     except (Interrupted, KeyboardInterrupt):
         _fail(f"interrupted; {resume}", prefix="")

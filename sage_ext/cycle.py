@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from .config import Config
-from .dream import explore
+from .dream import Explored, explore
 from .environment import Environment, Policy, derived_seed
 from .gallery import save_gallery
 from .interrupt import StopRequest
@@ -109,6 +109,7 @@ class _Cycle:
         """Run what is left, then sum up."""
         try:
             while self.state["cycle"] < self.config.cycles:
+                self.reporter.cycle(self.state["cycle"])
                 while self.state["phase"] < len(self.phases):
                     getattr(self, f"_{self.phases[self.state['phase']]}")(self.state["cycle"])
                     self._remember(phase=self.state["phase"] + 1)
@@ -195,11 +196,10 @@ class _Cycle:
                 with self.mind.at_work():
                     losses = consolidate(self.mind, moments, config.batch, generator, on_update)
                 learned |= {"slept": learned["slept"] + count, "round": number + 1, "losses": losses}
-                stopping = self.stop.requested
-                if stopping or time.monotonic() - saved > SAVE_EVERY_S:
+                if time.monotonic() - saved > SAVE_EVERY_S:
                     self.mind.save(self.run.checkpoint)
                     saved = time.monotonic()
-                self.stop.check()
+                self.stop.check(lambda: self.mind.save(self.run.checkpoint))
             bar.note(doing="saving")
             self.mind.save(self.run.checkpoint)
         losses = learned["losses"]
@@ -216,16 +216,15 @@ class _Cycle:
         generator = torch.Generator().manual_seed(self._seed("dream", cycle))
         with self.reporter.phase("dream", total=config.explorations, unit="dreams") as bar:
 
-            def on_dream(dream: Any) -> None:
+            def on_dream(dream: Explored) -> None:
+                side_by_side = torch.cat([dream.twin_frames[dream.at], dream.frames[-1]], dim=1)
+                self.reporter.image(f"dream/{bar.done}-{dream.law}", side_by_side.numpy(), cycle)
                 bar.advance(1)
                 self.stop.check()
 
             dreams = explore(self.env, self.mind, self.memory, config, generator, on_dream)
             save_gallery(self.run.dreams, dreams)
         records = [dream.record() for dream in dreams]
-        for number, dream in enumerate(dreams):
-            side_by_side = torch.cat([dream.twin_frames[dream.at], dream.frames[-1]], dim=1)
-            self.reporter.image(f"dream/{number}-{dream.law}", side_by_side.numpy(), cycle)
         coherence = [r["coherence"] for r in records]
         twins = [r["twin_coherence"] for r in records]
         told = [(a < b) + 0.5 * (a == b) for a, b in zip(coherence, twins, strict=True)]

@@ -1,14 +1,18 @@
-"""Ctrl-C that waits for a safe point."""
+"""Ctrl-C, and what other processes ask, that waits for a safe point."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import Interrupted
+
+if TYPE_CHECKING:
+    from .jobs.control import Control
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -18,22 +22,36 @@ class StopRequest:
 
     A context manager for the main thread; the handlers it found are put back at its end.
 
+    Args:
+        control: What other processes ask; nothing without it.
+
     Attributes:
-        requested: Whether a stop was asked for.
+        requested: Whether a signal asked for a stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, control: Control | None = None) -> None:
         self.requested = False
+        self._control = control
         self._before: dict[int, Any] = {}
         self._terminal = -1
 
-    def check(self) -> None:
-        """Call where everything is on disk.
+    def check(self, save: Callable[[], None] | None = None) -> None:
+        """Call where everything is on disk, or ``save`` puts it there; waits here for as long as a pause is asked for.
+
+        Args:
+            save: Called before a pause and before a stop.
 
         Raises:
             Interrupted: A stop was asked for.
         """
-        if self.requested:
+        asked = "stop" if self.requested else self._control.asked() if self._control else "run"
+        if asked == "run":
+            return
+        if save is not None:
+            save()
+        if asked == "pause" and self._control is not None:
+            asked = self._control.hold(lambda: self.requested)
+        if self.requested or asked == "stop":
             raise Interrupted
 
     def arm(self) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.utils.tensorboard import SummaryWriter
 
+    from .jobs.progress import Progress as Told
+
 LINE_EVERY_S = 5.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -87,7 +89,7 @@ class Bar:
     """Progress of one phase; made by :meth:`Reporter.phase`."""
 
     def __init__(self, reporter: Reporter, name: str, total: int | None, unit: str, done: int) -> None:
-        self._reporter, self._name, self._unit = reporter, name, unit
+        self._reporter, self.name, self.unit = reporter, name, unit
         self.total, self.done = total, done
         self._first, self._start, self._line = done, time.monotonic(), time.monotonic()
         self._notes: dict[str, Any] = {}
@@ -103,6 +105,8 @@ class Bar:
     def advance(self, count: int = 1) -> None:
         """Count what was done."""
         self.done += count
+        if self._reporter.told is not None:
+            self._reporter.told.tick()
         if self._progress is not None:
             self._progress.advance(self._task, count)
         elif time.monotonic() - self._line >= LINE_EVERY_S and self.done != self.total:
@@ -120,11 +124,11 @@ class Bar:
         rate, spent = self.rate, _clock(self._line - self._start)
         notes = f"  {self._shown()}" if self._notes else ""
         if self.total is None:
-            self._reporter.say(f"{self._name} {spent}{notes}")
+            self._reporter.say(f"{self.name} {spent}{notes}")
             return
         left = self.total - self.done
         when = f", {_clock(left / rate)} left" if rate > 0 and left > 0 else f", took {spent}" if left <= 0 else ""
-        self._reporter.say(f"{self._name} {self.done}/{self.total} {self._unit}, {rate:.1f}/s{when}{notes}")
+        self._reporter.say(f"{self.name} {self.done}/{self.total} {self.unit}, {rate:.1f}/s{when}{notes}")
 
     def _shown(self) -> str:
         return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in self._notes.items())
@@ -137,15 +141,24 @@ class Reporter:
         tensorboard: Folder of the event files; none are written without it.
         verbose: Show what the simulator prints.
         file: Where lines and bars go; standard output by default.
+        told: Where other processes read how far it is.
 
     Attributes:
         seconds: Phase -> seconds spent in it.
         verbose: As given.
+        told: As given.
     """
 
-    def __init__(self, tensorboard: Path | None = None, verbose: bool = False, file: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        tensorboard: Path | None = None,
+        verbose: bool = False,
+        file: TextIO | None = None,
+        told: Told | None = None,
+    ) -> None:
         self.seconds: dict[str, float] = {}
         self.verbose = verbose
+        self.told = told
         self._folder = tensorboard
         self._writer: SummaryWriter | None = None
         self._own: TextIO | None = None
@@ -172,9 +185,13 @@ class Reporter:
             self._progress = self._bars()
             self._progress.start()
         bar = Bar(self, name, total, unit, done)
+        if self.told is not None:
+            self.told.begin(bar)
         try:
             yield bar
         finally:
+            if self.told is not None:
+                self.told.end(bar)
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
             if outermost and self._progress is not None:
                 self._progress.stop()
@@ -186,13 +203,22 @@ class Reporter:
         """:func:`quiet`, unless verbose."""
         return quiet(path, not self.verbose)
 
+    def cycle(self, number: int) -> None:
+        """Tell which cycle begins, from 0."""
+        if self.told is not None:
+            self.told.cycle = number
+
     def scalar(self, name: str, value: float, step: int) -> None:
         """Write a number to TensorBoard."""
+        if self.told is not None:
+            self.told.scalar(name, float(value))
         if writer := self._events():
             writer.add_scalar(name, float(value), step)
 
     def image(self, name: str, array: np.ndarray, step: int) -> None:
         """Write a picture, (H, W, C) uint8, to TensorBoard."""
+        if self.told is not None:
+            self.told.picture(name, array)
         if writer := self._events():
             writer.add_image(name, array, step, dataformats="HWC")
 
@@ -235,7 +261,8 @@ class Reporter:
         if self._writer is None and self._folder is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self._folder))
+            # Others watch the curves while they grow; the usual two minutes are too long for that.
+            self._writer = SummaryWriter(str(self._folder), flush_secs=1)
         return self._writer
 
     def _bars(self) -> Progress:

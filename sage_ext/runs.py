@@ -221,8 +221,13 @@ def _read(path: Path, mend: str) -> dict[str, Any]:
     return data
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, sync: bool = True) -> None:
     """Replace a file: after a kill there is the old or the new one.
+
+    Args:
+        path: The file.
+        text: What it holds from then on.
+        sync: Let it outlast the machine's end, too.
 
     Raises:
         SageError: The disk refuses.
@@ -232,7 +237,8 @@ def write_whole(path: Path, text: str) -> None:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise SageError(path.stem, path, f"cannot be written ({error.strerror})", "free disk space") from error

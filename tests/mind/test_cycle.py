@@ -36,21 +36,19 @@ CHECKS = {"wake": 2 * STEPS, "sleep": 2, "dream": 4}
 
 
 class Stop:
-    """Asks for a stop at the ``after``-th safe point; ``requested`` before that point as by a signal, or never."""
+    """Asks for a stop at the ``after``-th safe point; one that is not ``told`` leaves no time to save."""
 
     def __init__(self, after: int | None = None, told: bool = True) -> None:
         self.after, self.told, self.count = after, told, 0
 
-    @property
-    def requested(self) -> bool:
-        return self.told and self.after is not None and self.count + 1 >= self.after
-
     def arm(self) -> None:
         return
 
-    def check(self) -> None:
+    def check(self, save: Any = None) -> None:
         self.count += 1
         if self.after is not None and self.count >= self.after:
+            if save is not None and self.told:
+                save()
             raise Interrupted
 
 
