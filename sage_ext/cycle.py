@@ -20,6 +20,7 @@ from .dream import Explored, explore
 from .environment import Environment, Policy, derived_seed
 from .gallery import save_gallery
 from .interrupt import StopRequest
+from .live.publish import Publisher
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
@@ -70,6 +71,7 @@ def run_phases(
     with reporter.phase("start", total=None, unit="") as bar:
         bar.note(doing="starting the simulator; the first start on a machine compiles its kernels for a minute")
         env = body.environment(config)
+        Publisher.attach(env, run.path)
         # Engines install handlers of their own.
         stop.arm()
     try:

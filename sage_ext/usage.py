@@ -10,6 +10,8 @@ commands:
   dream RUN [KEY=VALUE ...]          break a law of physics in remembered moments; measure how coherent that seems
   resume RUN                         continue a run that was interrupted, exactly as it would have gone on
   play  [KEY=VALUE ...]              let a policy act for whole episodes; count successes, film what the robot sees
+  view  RUN | --latest               watch a run in a browser, while it runs and later; pause it, stop it
+  export rerun RUN | --latest        what a run remembers as a Rerun recording (--out FILE)
   tasks                              every task: what it is, its spaces, its policies; starts no simulator
   info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave
 
@@ -28,6 +30,7 @@ examples:
   sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
   sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
   sage-ext play task=Sage-Navigation policy=expert episodes=200 video=true
+  sage-ext view --latest --port 8080                 only for this machine, unless --host says otherwise
   sage-ext info latest                               results, progress and settings of the newest run
 
 results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +16,7 @@ from ..runs import LATEST, Run
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise SageError(self.prog.split()[-1], " ".join(sys.argv[2:]) or "nothing", message, self.format_usage().strip())
+        raise SageError("arguments", self.prog, message, self.format_usage().strip())
 
 
 def view(argv: Sequence[str]) -> int:
@@ -29,7 +28,7 @@ def view(argv: Sequence[str]) -> int:
     Raises:
         SageError: No such run, an address that cannot be listened on, or viser is not installed.
     """
-    parser = _Parser(prog="sage-ext view", add_help=False)
+    parser = _Parser(prog="sage-ext view")
     _add_run(parser)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
@@ -60,7 +59,7 @@ def export(argv: Sequence[str]) -> int:
     Raises:
         SageError: No such run, nothing remembered, a file that cannot be written, or Rerun is not installed.
     """
-    parser = _Parser(prog="sage-ext export", add_help=False)
+    parser = _Parser(prog="sage-ext export")
     parser.add_argument("format", choices=["rerun"])
     _add_run(parser)
     parser.add_argument("--out", type=Path)

@@ -131,4 +131,6 @@ def _check_address(host: str) -> None:
         with socket.socket(family, kind, number) as probe:
             probe.bind(address)
     except OSError as error:
-        raise SageError("host", host, f"cannot be listened on ({error.strerror})", "leave it out for 127.0.0.1") from error
+        raise SageError(
+            "host", host, f"cannot be listened on ({error.strerror})", "leave it out for 127.0.0.1"
+        ) from error

@@ -99,9 +99,7 @@ class Insight:
         begins = torch.tensor([[look.begins for look in looks]])
         contexts, self._state = self._encoder(senses, self._state, reset=begins)
         groups = group_mean(contexts[0].square()).sqrt()
-        return [
-            Thought(groups[t].tolist(), self._surprise(contexts[0, t], look)) for t, look in enumerate(looks)
-        ]
+        return [Thought(groups[t].tolist(), self._surprise(contexts[0, t], look)) for t, look in enumerate(looks)]
 
     def _surprise(self, context: Tensor, look: Look) -> float | None:
         assert self._predictor is not None

@@ -43,7 +43,12 @@ class Page:
     """
 
     def __init__(
-        self, server: GuardedServer, title: str, worlds: int, press: Callable[[str], None], choose: Callable[[int], None]
+        self,
+        server: GuardedServer,
+        title: str,
+        worlds: int,
+        press: Callable[[str], None],
+        choose: Callable[[int], None],
     ) -> None:
         self._server, gui = server, server.gui
         gui.configure_theme(show_logo=False, show_share_button=False)
@@ -51,11 +56,11 @@ class Page:
         gui.add_markdown(f"**{title}**")
         self._phase = gui.add_markdown("waiting for the job")
         self._bar = gui.add_progress_bar(0.0)
-        for label, request in BUTTONS.items():
-            gui.add_button(label).on_click(lambda _, request=request: press(request))
+        buttons = gui.add_button_group("Job", tuple(BUTTONS))
+        buttons.on_click(lambda _: press(BUTTONS[buttons.value]))
         world = gui.add_dropdown("World", [str(i) for i in range(worlds)])
         world.on_update(lambda _: choose(int(world.value)))
-        self._strip = gui.add_image(_blank(8 * len(GROUPS), SHOWN), label=f"Context: {', '.join(GROUPS)}")
+        self._strip = gui.add_image(pictures.strip(np.zeros((SHOWN, len(GROUPS)))), label="Context, group by group")
         self._mind = gui.add_markdown("no checkpoint yet: the mind has learned nothing")
         self._surprise = self._plot(("surprise",), "Surprise")
         self._loss = self._plot(("loss",), "Loss")
@@ -183,7 +188,9 @@ class Page:
         if "tactile" in senses:
             self._touch.image = pictures.enlarged(pictures.touch_picture(senses["tactile"]), 96)
         if "proprioceptive" in senses:
-            self._feelings.extend(l.senses["proprioceptive"][:FELT] for l in looks if "proprioceptive" in l.senses)
+            self._feelings.extend(
+                look.senses["proprioceptive"][:FELT] for look in looks if "proprioceptive" in look.senses
+            )
             ahead = self._looks + len(looks)
             moments = np.arange(ahead - len(self._feelings), ahead, dtype=np.float64)
             self._felt.data = (moments, *np.asarray(self._feelings, np.float64).T)

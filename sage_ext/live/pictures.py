@@ -15,6 +15,10 @@ TAXELS = (8, 16)
 """Rows and columns of the taxel map: a skin's rows and sectors, or two pads beside each other."""
 FULL_N = 5.0
 """Force that is shown brightest [N]."""
+ROW, NAMES = 12, 90
+"""Rows of a group in the strip, and columns of the names beside it [pixels]."""
+INKS = ((30, 60, 160), (160, 60, 20), (20, 110, 60), (110, 30, 130))
+"""Colours of the families' names."""
 LOUD = 2.0
 """Root mean square of a group that is shown brightest; calibration brings a group to about 1."""
 
@@ -64,12 +68,19 @@ def taxel_map(taxels: np.ndarray) -> np.ndarray:
 
 
 def strip(history: np.ndarray) -> np.ndarray:
-    """Root mean squares of the groups over time (T, 15), the first group above, with a gap between families."""
-    rows = coloured(history.T, 0.0, LOUD, "viridis").repeat(8, axis=0)
-    families = [group.family for group in GROUPS.values()]
-    parts = []
-    for i, family in enumerate(families):
-        if i and family != families[i - 1]:
-            parts.append(np.full((2, rows.shape[1], 3), 255, np.uint8))
-        parts.append(rows[8 * i : 8 * i + 8])
-    return np.concatenate(parts)
+    """Root mean squares of the groups over time (T, 15), the first group above, beside the groups' names."""
+    rows = coloured(history.T, 0.0, LOUD, "viridis").repeat(ROW, axis=0)
+    return np.concatenate([_names(), rows], axis=1)
+
+
+@cache
+def _names() -> np.ndarray:
+    """The groups' names, a row each, in a colour a family."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (NAMES, ROW * len(GROUPS)), (255, 255, 255))
+    draw = ImageDraw.Draw(image)
+    families = list(dict.fromkeys(group.family for group in GROUPS.values()))
+    for i, (name, group) in enumerate(GROUPS.items()):
+        draw.text((2, ROW * i), name, fill=INKS[families.index(group.family)])
+    return np.asarray(image)

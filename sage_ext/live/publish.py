@@ -120,5 +120,7 @@ def watched(folder: Path, count: int) -> list[int]:
 
 def _rows(observation: Mapping[str, Any], action: Tensor, begins: Tensor, worlds: list[int]) -> dict[str, Tensor]:
     """Copies of some worlds' part of a look."""
-    rows = {f"{part}/{name}": value[worlds] for part in ("policy", "critic") for name, value in observation[part].items()}
+    rows = {
+        f"{part}/{name}": value[worlds] for part in ("policy", "critic") for name, value in observation[part].items()
+    }
     return {**rows, "action": action[worlds], "begins": begins[worlds]}

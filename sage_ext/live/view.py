@@ -103,7 +103,9 @@ class View:
     def _replayed(self) -> str:
         if not (self._memory / "meta.json").is_file():
             return "nothing is remembered of this run"
-        return "its memory is replayed" + (", paused" if isinstance(self._source, Replay) and self._source.paused else "")
+        return "its memory is replayed" + (
+            ", paused" if isinstance(self._source, Replay) and self._source.paused else ""
+        )
 
     def _read(self) -> JobStatus:
         with contextlib.suppress(SageError):
@@ -152,5 +154,5 @@ class View:
 def be_modest() -> None:
     """Leave the cores to the job: this process takes what is left over."""
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(int(os.environ.get("SAGE_NICE","19")))
+        os.nice(int(os.environ.get("SAGE_NICE", "19")))
     torch.set_num_threads(1)

@@ -133,7 +133,12 @@ class BallWorld:
         for disc, colour in enumerate(([0.24, 0.35, 0.78], [0.9, 0.5, 0.1], [0.2, 0.7, 0.3])):
             told = {"truth": "pos", "first": 2 * disc, "sets": [0, 2]}
             bodies.append({"name": f"disc_{disc}", "pose": [0.0, 0.0, 0.0, *upright], "follows": [told]})
-            shape = {"kind": "sphere", "size": [float(RADIUS[disc])], "color": colour, "pose": [0.0, 0.0, 0.0, *upright]}
+            shape = {
+                "kind": "sphere",
+                "size": [float(RADIUS[disc])],
+                "color": colour,
+                "pose": [0.0, 0.0, 0.0, *upright],
+            }
             shapes.append({"name": f"disc_{disc}/ball", "body": f"disc_{disc}", **shape})
         floor = {"kind": "box", "size": [2.0, 1.0, 0.1], "color": [0.5, 0.5, 0.5], "pose": [0.0, 0.0, -0.05, *upright]}
         shapes.append({"name": "floor", "body": None, **floor})

@@ -137,7 +137,10 @@ class NavigationEnv(SageEnv):
         told["chassis"] = [Follow("robot_pose", 0, POSE)]
         told["obstacle_goal"] = [Follow("goal_position", 0, PLACE)]
         for i, thing in enumerate(self.obstacles):
-            told[thing.name] = [Follow("obstacle_position", 3 * i, POSITION), Follow("obstacle_orientation", 4 * i, TURN)]
+            told[thing.name] = [
+                Follow("obstacle_position", 3 * i, POSITION),
+                Follow("obstacle_orientation", 4 * i, TURN),
+            ]
         return told
 
     def task_state(self) -> dict[str, Tensor]:
