@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_what_is_not_installed_says_how_to_install_it(
 
 
 def test_a_recording_holds_what_is_remembered(over: Path, capfd: pytest.CaptureFixture, tmp_path: Path) -> None:
-    import rerun as rr
+    from rerun.chunk import RrdReader
 
     out = tmp_path / "run.rrd"
     assert main(["export", "rerun", str(over), "--out", str(out)]) == 0
@@ -51,13 +52,19 @@ def test_a_recording_holds_what_is_remembered(over: Path, capfd: pytest.CaptureF
         episodes, steps = len(memory.episodes), len(memory)
         last = memory.episode(memory.episodes[-1], ["reward", "critic"])
     assert f"{episodes} episodes, {steps} looks" in capfd.readouterr().out
-    recording = rr.dataframe.load_recording(out)
-    table = recording.view(index="look", contents="/**").select().read_all()
-    names = {str(name) for name in table.column_names}
-    for entity in ("/senses/visual", "/senses/depth", "/senses/audio", "/senses/tactile", "/world/disc_0"):
-        assert any(name.startswith(entity + ":") for name in names), (entity, sorted(names))
-    rewards = [row[0] for row in table["/reward:Scalars:scalars"].to_pylist() if row]
-    assert rewards[-len(last) :] == pytest.approx(last["reward"].tolist())
-    places = [row[0] for row in table["/world/disc_2:Transform3D:translation"].to_pylist() if row]
-    assert places[-1] == pytest.approx([float(last["critic", "pos"][-1, 4]), 0.0, float(last["critic", "pos"][-1, 5])])
+    told: dict[str, list] = defaultdict(list)
+    for chunk in RrdReader(out).stream().to_chunks():
+        batch = chunk.to_record_batch()
+        for name in batch.schema.names:
+            if "look" in batch.schema.names and ":" in name:
+                rows = zip(batch["look"].to_pylist(), batch[name].to_pylist(), strict=True)
+                told[f"{chunk.entity_path} {name}"] += [(look, row[0]) for look, row in rows if isinstance(row, list)]
+    assert {"/senses/visual", "/senses/depth", "/senses/audio", "/senses/tactile"} <= {key.split()[0] for key in told}
+    (rewards,) = (sorted(rows) for key, rows in told.items() if key.startswith("/reward "))
+    assert len(rewards) == steps
+    assert [value for _, value in rewards[-len(last) :]] == pytest.approx(last["reward"].tolist())
+    (places,) = (
+        sorted(rows) for key, rows in told.items() if key.startswith("/world/disc_2 ") and "translation" in key
+    )
+    assert places[-1][1] == pytest.approx([float(last["critic", "pos"][-1, i]) if i else 0.0 for i in (4, 0, 5)])
     assert [f.name for f in tmp_path.iterdir()] == ["run.rrd"]
