@@ -40,8 +40,8 @@ def view(argv: Sequence[str]) -> int:
     from .guard import is_loopback
     from .view import View, be_modest
 
-    be_modest()
     page = View(run, options.host, options.port)
+    be_modest()
     print(f"view of {run}: {page.url}", flush=True)
     if not is_loopback(options.host):
         print("whoever reaches this address can watch, pause and stop the job: there is no password", flush=True)

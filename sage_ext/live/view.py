@@ -154,5 +154,5 @@ class View:
 def be_modest() -> None:
     """Leave the cores to the job: this process takes what is left over."""
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(int(os.environ.get("SAGE_NICE", "19")))
+        os.nice(15)
     torch.set_num_threads(1)

@@ -44,7 +44,7 @@ cli.run()
 """The command line as it is, on the ball world at about the pace of a simulator."""
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 240.0) -> None:
     """Wait for something that another process brings about."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -60,12 +60,12 @@ def view(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
     yield start
     for process in started:
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(240) == 0
 
 
 def opened(browser: Browser, url: str) -> Page:
     page = browser.new_page(viewport={"width": 760, "height": 360})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(240_000)
     page.goto(url)
     page.get_by_role("button", name="Stop").wait_for()
     return page
@@ -73,14 +73,17 @@ def opened(browser: Browser, url: str) -> Page:
 
 def shown(page: Page, label: str) -> str:
     """The picture under a label, as the browser has it."""
-    script = """async label => {
-        const within = [...document.querySelectorAll("img")].find(image => {
+    script = """label => {
+        const image = [...document.querySelectorAll("img")].find(image => {
             for (let e = image, i = 0; e && i < 4; e = e.parentElement, i++)
                 if (e.innerText && e.innerText.trim().startsWith(label)) return true;
             return false;
         });
-        if (!within) return "";
-        return String(new Uint8Array(await (await fetch(within.src)).arrayBuffer()));
+        if (!image || !image.complete || !image.naturalWidth) return "";
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        canvas.getContext("2d").drawImage(image, 0, 0);
+        return canvas.toDataURL();
     }"""
     found: str = page.evaluate(script, label)
     return found
@@ -148,7 +151,7 @@ def test_a_job_is_watched_and_steered_from_the_page(
     page = opened(browser, f"http://{page.url.split('/')[2]}/")
     moves(lambda: shown(page, "RGB"))
     page.get_by_role("button", name="Stop").click()
-    assert job.wait(60).state == "stopped"
+    assert job.wait(240).state == "stopped"
     page.get_by_text("stopped").first.wait_for()
     page.close()
 
