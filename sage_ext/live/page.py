@@ -196,7 +196,7 @@ class Page:
             self._felt.data = (moments, *np.asarray(self._feelings, np.float64).T)
 
     def _plot(self, names: tuple[str, ...], title: str) -> Any:
-        series = ({}, *({"label": n, "stroke": c, "width": 1} for n, c in zip(names, COLOURS, strict=False)))
+        series: Any = ({}, *({"label": n, "stroke": c, "width": 1} for n, c in zip(names, COLOURS, strict=False)))
         empty = tuple(np.zeros(2) for _ in (0, *names))
         return self._server.gui.add_uplot(
             empty, series, title=title, height=150, legend={"show": False}, scales={"x": {"time": False}}
