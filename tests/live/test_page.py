@@ -128,7 +128,7 @@ def test_a_job_is_watched_and_steered_from_the_page(
 
     before = set(live.glob(WATCHING))
     assert len(before) == 1 and '"worlds": [\n  0\n ]' in before.pop().read_text()
-    page.get_by_role("textbox").first.click()
+    page.get_by_role("combobox").first.click()
     page.get_by_role("option", name="2", exact=True).click()
     until(lambda: any("2" in mark.read_text() for mark in live.glob(WATCHING)))
     moves(lambda: shown(page, "RGB"))
