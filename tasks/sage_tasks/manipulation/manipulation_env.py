@@ -10,6 +10,7 @@ from isaaclab.utils.math import quat_from_euler_xyz
 from torch import Tensor
 
 from sage_envs.sage_env import SageEnv
+from sage_envs.scene_description import POSITION, Follow
 from sage_envs.senses.camera import camera_pose
 from sage_envs.senses.pads import Pad, PadTouch
 from sage_envs.table import FINGERS, HAND, OBJECTS, OPEN, READY
@@ -151,6 +152,11 @@ class ManipulationEnv(SageEnv):
             "gravity": self.physics.gravity,
             "friction_scale": self.physics.friction_scale.unsqueeze(1),
         }
+
+    def followed(self) -> dict[str, list[Follow]]:
+        """See :meth:`SageEnv.followed`."""
+        joints = {name: [Follow("joint_position", i)] for i, name in enumerate(self.robot.joint_names)}
+        return super().followed() | joints | {"goal": [Follow("goal_position", 0, POSITION)]}
 
     def task_state(self) -> dict[str, Tensor]:
         """Goal, joint targets and progress."""
