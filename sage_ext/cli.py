@@ -54,15 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("tokens", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--verbose", action="store_true", help="show what the simulator prints, too")
     parser.add_argument("--version", action="version", version=f"sage-ext {__version__}")
-    options = parser.parse_intermixed_args(argv)
-    if options.command is None:
-        parser.print_help()
-        return 0
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
+        if argv[:1] in (["view"], ["export"]):
+            from .live import commands
+
+            return (commands.view if argv[0] == "view" else commands.export)(argv[1:])
+        options = parser.parse_intermixed_args(argv)
+        if options.command is None:
+            parser.print_help()
+            return 0
         if options.command not in COMMANDS:
             from .config_checks import nearest
 
-            raise SageError("command", options.command, "unknown command", f"use {nearest(options.command, COMMANDS)}")
+            raise SageError(
+                "command",
+                options.command,
+                "unknown command",
+                f"use {nearest(options.command, [*COMMANDS, 'view', 'export'])}",
+            )
         return COMMANDS[options.command](options.tokens, options.verbose)
     except (Interrupted, KeyboardInterrupt):
         tell("interrupted", prefix="")

@@ -21,6 +21,7 @@ from .environment import Environment, Policy, derived_seed
 from .gallery import save_gallery
 from .interrupt import StopRequest
 from .learning.diagnostics import group_ranks
+from .live.publish import Publisher
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
@@ -74,6 +75,7 @@ def run_phases(
         with reporter.phase("start", total=None, unit="") as bar:
             bar.note(doing=STARTING)
             env = body.environment(config)
+            Publisher.attach(env, run.path)
             # Engines install handlers of their own.
             stop.arm()
         try:

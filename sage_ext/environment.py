@@ -6,7 +6,7 @@ Nothing here imports a simulator. :mod:`sage_envs` fulfils it; so can anything e
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import torch
@@ -85,6 +85,22 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Stop the simulator."""
+
+
+@runtime_checkable
+class Visible(Protocol):
+    """An environment that others can watch; not every one has to be.
+
+    Attributes:
+        on_look: Called with each look of all worlds, awake, re-lived or dreamt: what :meth:`Environment.step` returns
+            first, the action that led to it (N, A), and whether a stretch begins with it (N,) bool, with nothing
+            known of what was before. Shares memory with the environment: copy what is kept.
+    """
+
+    on_look: Callable[[dict[str, Any], Tensor, Tensor], None] | None
+
+    def scene_description(self) -> dict[str, Any]:
+        """What a world looks like, as plain data; see :mod:`sage_envs.scene_description`."""
 
 
 def derived_seed(seed: int, *parts: object) -> int:

@@ -12,6 +12,8 @@ commands:
   status [RUN]                       how a run is: phase, progress, latest numbers, or why it ended
   pause | unpause | stop RUN         let a running run wait, go on, or end at its next safe point
   play  [KEY=VALUE ...]              let a policy act for whole episodes; count successes, film what the robot sees
+  view  RUN | --latest               watch a run in a browser, while it runs and later; pause it, stop it
+  export rerun RUN | --latest        what a run remembers as a Rerun recording (--out FILE)
   tasks                              every task: what it is, its spaces, its policies; starts no simulator
   info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave
 
@@ -30,6 +32,7 @@ examples:
   sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
   sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
   sage-ext play task=reach policy=expert video=true    success of a policy, and a film of what the robot saw
+  sage-ext view --latest --port 8080                 only for this machine, unless --host says otherwise
   sage-ext info latest                               results, progress and settings of the newest run
 
 results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 from isaaclab.assets import Articulation, RigidObjectCollection
@@ -25,6 +26,7 @@ from .randomisation import Randomiser
 from .rearrange import Ground, rearrange
 from .relive import relive
 from .sage_env_cfg import SageEnvCfg
+from .scene_description import POSE, Follow, describe
 from .scene_parts import Thing
 from .senses.audio import Source
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
@@ -54,6 +56,8 @@ class SageEnv(DirectRLEnv):
         viewpoint: Turn and shift of each world's camera (N, 5): yaw and pitch [rad], forward,
             left and up [m]. Zero is the robot's own camera.
         generator: Source of all randomness of resets.
+        on_look: Called with each look of :meth:`observe`, the action that led to it (N, A), and whether something
+            else than what was before begins with it (N,) bool; see :class:`sage_ext.environment.Visible`.
     """
 
     cfg: SageEnvCfg
@@ -116,6 +120,8 @@ class SageEnv(DirectRLEnv):
         self._ticks = 0
         self._apparent: ApparentSizes | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
+        self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
+        self._begins = torch.ones(n, dtype=torch.bool, device=device)
 
     def _make_sizes(self, engine: Engine) -> Sizes:
         """Sizes of the loose objects, and views on their copies where there are some."""
@@ -158,6 +164,10 @@ class SageEnv(DirectRLEnv):
     @abstractmethod
     def make_touch(self) -> Touch:
         """The robot's sense of touch."""
+
+    def followed(self) -> dict[str, list[Follow]]:
+        """What under ``critic`` tells where bodies and joints are, by their prims' names; for viewers."""
+        return {t.name: [Follow("object_pose", len(POSE) * i, POSE)] for i, t in enumerate(self.objects)}
 
     def other_sounds(self, ticks: int) -> tuple[Tensor, Tensor]:
         """What :attr:`other_sources` did in the last physics steps.
@@ -248,7 +258,11 @@ class SageEnv(DirectRLEnv):
         else:
             sense()
         policy = {name: others[name] for name in CONTRACT if name in wanted}
-        return {"policy": self._noise(policy) if self._noise else policy, "critic": critic}
+        seen = {"policy": self._noise(policy) if self._noise else policy, "critic": critic}
+        if self.on_look is not None:
+            self.on_look(seen, self.last_action, self._begins)
+        self._begins[:] = False
+        return seen
 
     def discard_ticks(self) -> None:
         """Let what happened since the last look go unheard and unfelt."""
@@ -273,6 +287,10 @@ class SageEnv(DirectRLEnv):
             self._apparent = ApparentSizes(self)
         if self._apparent is not None:
             self._apparent.put(scale, env_ids)
+
+    def scene_description(self) -> dict[str, Any]:
+        """What a world looks like, as plain data; see :func:`sage_envs.scene_description.describe`."""
+        return describe(self.sim.stage.GetPrimAtPath(self.scene.env_prim_paths[0]), self.followed())
 
     # -- moments remembered and lived again --------------------------------------------------
 
@@ -315,6 +333,7 @@ class SageEnv(DirectRLEnv):
     def set_sense_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
         """Inverse of :meth:`sense_state` for some worlds."""
         self.senses.set_state(env_ids, state)
+        self._begins[env_ids] = True
         if self._noise:
             self._noise.forget(env_ids)
         self._ticks = 0
@@ -340,6 +359,7 @@ class SageEnv(DirectRLEnv):
         self._reset_task(ids)
         self.last_action[ids] = 0.0
         self.senses.forget(ids)
+        self._begins[ids] = True
         if self._noise:
             self._noise.forget(ids)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from .worlds import MAKE, Stage
+from .worlds import MAKE, Stage, scene_gaps
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -271,3 +271,32 @@ def test_colours_are_seen(env: SageEnv) -> None:
     red = (seen[..., 0] > 1.8 * seen[..., 1]) & (seen[..., 0] > 1.8 * seen[..., 2])
     assert (changed & red).flatten(1).sum(dim=1).min() > 50
     assert (red & ~changed).sum() == 0
+
+
+def test_a_viewer_puts_every_body_where_it_is(env: SageEnv) -> None:
+    env.reset(seed=3)
+    busy(env, 10)
+    gaps = scene_gaps(env, ["fixtures"])
+    # Nothing tells how far the wheels have turned; they look the same.
+    wheels = {gaps.pop(name) for name in ("left_wheel", "right_wheel")}
+    assert len(gaps) == 11 and max(gaps.values()) < 2e-3, gaps
+    assert max(wheels) > 2e-3
+    shapes = env.scene_description()["shapes"]
+    assert {s["kind"] for s in shapes} == {"box", "sphere", "cylinder"}
+    assert {"floor/geometry/mesh", "wall_3/geometry/mesh", "object_4/geometry/mesh"} <= {s["name"] for s in shapes}
+
+
+def test_each_look_is_shown_to_who_watches(env: SageEnv) -> None:
+    seen: list[tuple] = []
+    env.reset(seed=4)
+    env.on_look = lambda look, action, begins: seen.append((look, action.clone(), begins.clone()))
+    try:
+        action = torch.full((WORLDS, 2), 0.5)
+        observation, *_ = env.step(action)
+        env.relive(env.snapshot()[:2], torch.zeros(2, 2, 2))
+        env.reset(seed=5)
+    finally:
+        env.on_look = None
+    assert seen[0][0] is observation and torch.equal(seen[0][1], action)
+    begins = [look[2].tolist() for look in seen]
+    assert begins == [[False] * 3, [True, True, False], [False] * 3, [True] * 3]

@@ -172,3 +172,31 @@ def fall(stage: Stage, gravity: Tensor, t: float = 0.5) -> tuple[Tensor, Tensor]
     return drop / (0.5 * gravity.unsqueeze(1) * t * t), object_velocities(stage.env)[..., 2] / (
         gravity.unsqueeze(1) * t
     )
+
+
+def scene_gaps(env: SageEnv, assets: Sequence[str] = ()) -> dict[str, float]:
+    """How far each body is from where a viewer that knows only the ground truth puts it.
+
+    Args:
+        env: The environment.
+        assets: Its attributes that hold further bodies beside the robot and the loose objects.
+
+    Returns:
+        Body -> the larger of the distance [m] and of the sine of half the angle, in the last world.
+    """
+    from sage_ext.live.scene import Scene
+
+    scene = Scene(env.scene_description())
+    truth = env.observe(())["critic"]
+    drawn = scene.poses({name: value[-1].cpu().numpy() for name, value in truth.items()})
+    gaps = {}
+    for asset in (env.robot, env.loose, *(getattr(env, name) for name in assets)):
+        asset.update(0.0)
+        poses = asset.data.body_link_pose_w.torch[-1].clone()
+        poses[:, :3] -= env.scene.env_origins[-1]
+        for name, pose in zip(asset.body_names, poses.double(), strict=True):
+            prim = {"goal": "obstacle_goal"}.get(name, name)
+            where = torch.from_numpy(drawn[prim])
+            apart = 1.0 - float((where[3:] * pose[3:]).sum()) ** 2
+            gaps[name] = max(float((where[:3] - pose[:3]).norm()), max(apart, 0.0) ** 0.5)
+    return gaps

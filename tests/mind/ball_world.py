@@ -100,6 +100,8 @@ class BallWorld:
         self.clock = torch.zeros(n, dtype=torch.long)
         self._loud: list[Tensor] = []
         self._force = torch.zeros(n, DISCS, 2)
+        self.on_look: Callable[[dict[str, Any], Tensor, Tensor], None] | None = None
+        self._begins = torch.ones(n, dtype=torch.bool)
         self._place(torch.ones(n, dtype=torch.bool))
 
     @property
@@ -126,6 +128,23 @@ class BallWorld:
 
     def close(self) -> None:
         return
+
+    def scene_description(self) -> dict[str, Any]:
+        upright = [0.0, 0.0, 0.0, 1.0]
+        shapes, bodies = [], []
+        for disc, colour in enumerate(([0.24, 0.35, 0.78], [0.9, 0.5, 0.1], [0.2, 0.7, 0.3])):
+            told = {"truth": "pos", "first": 2 * disc, "sets": [0, 2]}
+            bodies.append({"name": f"disc_{disc}", "pose": [0.0, 0.0, 0.0, *upright], "follows": [told]})
+            shape = {
+                "kind": "sphere",
+                "size": [float(RADIUS[disc])],
+                "color": colour,
+                "pose": [0.0, 0.0, 0.0, *upright],
+            }
+            shapes.append({"name": f"disc_{disc}/ball", "body": f"disc_{disc}", **shape})
+        floor = {"kind": "box", "size": [2.0, 1.0, 0.1], "color": [0.5, 0.5, 0.5], "pose": [0.0, 0.0, -0.05, *upright]}
+        shapes.append({"name": "floor", "body": None, **floor})
+        return {"shapes": shapes, "bodies": bodies, "joints": []}
 
     def snapshot(self) -> Tensor:
         return torch.cat([self.state[k] for k in PARTS], 1)
@@ -233,6 +252,7 @@ class BallWorld:
         for (name, width), part in zip(PARTS.items(), rows.split(list(PARTS.values()), 1), strict=True):
             self.state[name] = torch.cat([part, torch.zeros(self.num_envs - len(rows), width)])
         self._loud.clear()
+        self._begins[: len(rows)] = True
         self._force.zero_()
 
     def _place(self, which: Tensor) -> None:
@@ -250,6 +270,7 @@ class BallWorld:
         for name, value in fresh.items():
             s[name] = torch.where(which[:, None], value, s[name])
         self.clock[which] = 0
+        self._begins |= which
         self._force[which] = 0.0
         for loud in self._loud:
             loud[which] = 0.0
@@ -308,7 +329,11 @@ class BallWorld:
         visual, depth = self._render()
         senses = {"visual": visual, "depth": depth, "audio": sound.transpose(1, 2).flatten(1)}
         senses |= {"tactile": touch[:, 0] + touch[:, 1] + touch[:, 2], "proprioceptive": body}
-        return {"policy": senses, "critic": {k: s[k].clone() for k in ("pos", "vel")}}
+        seen = {"policy": senses, "critic": {k: s[k].clone() for k in ("pos", "vel")}}
+        if self.on_look is not None:
+            self.on_look(seen, s["action"], self._begins)
+        self._begins[:] = False
+        return seen
 
     def _render(self) -> tuple[Tensor, Tensor]:
         s, (yaw, pitch, ahead, left, up) = self.state, self.viewpoint[..., None].unbind(1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ..envs.worlds import arm
+from ..envs.worlds import arm, scene_gaps
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -200,3 +200,13 @@ def test_what_is_told_fits_and_is_finite(env: SageEnv) -> None:
     told = observation["policy"]["proprioceptive"][:, env.proprioceptive_layout["goal_object"]]
     assert torch.equal(told.argmax(dim=1), env.chosen)
     assert (told.sum(dim=1) == 1.0).all()
+
+
+def test_a_viewer_hangs_every_link_on_its_joint(env: SageEnv) -> None:
+    env.reset(seed=6)
+    generator = torch.Generator().manual_seed(6)
+    for _ in range(5):
+        env.step(2.0 * torch.rand(WORLDS, env.action_width, generator=generator) - 1.0)
+    gaps = scene_gaps(env)
+    assert {"panda_hand", "panda_leftfinger", "panda_link7", "object_4"} <= gaps.keys()
+    assert max(gaps.values()) < 2e-3, gaps

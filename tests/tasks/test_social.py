@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ..envs.worlds import scene_gaps
+
 if TYPE_CHECKING:
     from sage_tasks.social.social_env import SocialEnv
 
@@ -235,3 +237,11 @@ def test_the_random_policy_does_not(blind: SocialEnv) -> None:
         success |= extras["success"]
     assert success.float().mean() <= 0.3
     assert math.isfinite(float(extras["log"]["intrusion_s"]))
+
+
+def test_a_viewer_puts_people_where_they_are(env: SocialEnv) -> None:
+    env.reset(seed=7)
+    for _ in range(5):
+        env.step(torch.zeros(WORLDS, 2))
+    gaps = scene_gaps(env, ["fixtures", "people"])
+    assert max(gaps[f"person_{i}"] for i in range(4)) < 2e-3, gaps

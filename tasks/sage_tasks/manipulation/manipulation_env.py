@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sage_envs.rearrange import Ground
 from sage_envs.sage_env import SageEnv
+from sage_envs.scene_description import POSITION, Follow
 from sage_envs.senses.camera import camera_pose
 from sage_envs.senses.pads import Pad, PadTouch
 from sage_envs.table import FINGERS, HAND, OBJECTS, OPEN, READY
@@ -157,6 +158,11 @@ class ManipulationEnv(SageEnv):
         """The part of the table where objects are put."""
         nothing = torch.zeros(len(rows), 0, 2, device=self.device)
         return Ground(*self.cfg.area, nothing, nothing[..., 0])
+
+    def followed(self) -> dict[str, list[Follow]]:
+        """See :meth:`SageEnv.followed`."""
+        joints = {name: [Follow("joint_position", i)] for i, name in enumerate(self.robot.joint_names)}
+        return super().followed() | joints | {"goal": [Follow("goal_position", 0, POSITION)]}
 
     def task_state(self) -> dict[str, Tensor]:
         """Goal, joint targets and progress."""

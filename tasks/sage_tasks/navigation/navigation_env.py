@@ -13,6 +13,7 @@ from torch import Tensor
 from sage_envs.rearrange import Ground
 from sage_envs.room import GOAL_HEIGHT, OBJECTS, OBSTACLES, ROOM_HALF
 from sage_envs.sage_env import SageEnv
+from sage_envs.scene_description import PLACE, POSE, POSITION, TURN, Follow
 from sage_envs.scene_parts import Thing
 from sage_envs.senses.paths import Barriers, upright
 from sage_envs.senses.touch import CylinderSkin, SkinTouch
@@ -129,6 +130,7 @@ class NavigationEnv(SageEnv):
             "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device),
             "object_friction": friction["objects"].to(self.device),
             "obstacle_position": self._fixture_pose[:, :-1, :3].clone(),
+            "obstacle_orientation": self._fixture_pose[:, :-1, 3:].clone(),
             "skin_force": skin,
             "gravity": self.physics.gravity,
             "friction_scale": self.physics.friction_scale.unsqueeze(1),
@@ -144,6 +146,18 @@ class NavigationEnv(SageEnv):
         own = torch.full_like(radii[:, :1], ROVER_RADIUS + self.cfg.clearance)
         half = (-self.room_half, self.room_half)
         return Ground(half, half, torch.cat([standing[..., :2], rover], 1), torch.cat([radii, own], 1))
+
+    def followed(self) -> dict[str, list[Follow]]:
+        """See :meth:`SageEnv.followed`."""
+        told = super().followed()
+        told["chassis"] = [Follow("robot_pose", 0, POSE)]
+        told["obstacle_goal"] = [Follow("goal_position", 0, PLACE)]
+        for i, thing in enumerate(self.obstacles):
+            told[thing.name] = [
+                Follow("obstacle_position", 3 * i, POSITION),
+                Follow("obstacle_orientation", 4 * i, TURN),
+            ]
+        return told
 
     def task_state(self) -> dict[str, Tensor]:
         """Goal, obstacles and progress."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sage_envs.crowd import BODY_RADIUS, LEAST_DESIRED_SPEED, Crowd, Others
 from sage_envs.materials import MATERIALS
+from sage_envs.scene_description import PLACE, Follow
 from sage_envs.scene_parts import HISTORY
 from sage_envs.senses.audio import Source
 from sage_envs.social_room import PERSON_HEIGHT, PILLARS, SOCIAL_OBJECTS, SOCIAL_ROOM_HALF, person_names
@@ -124,6 +125,11 @@ class SocialEnv(NavigationEnv):
             "person_velocity": self.crowd.velocity.clone(),
             "person_goal": self.crowd.goal,
         }
+
+    def followed(self) -> dict[str, list[Follow]]:
+        """See :meth:`SageEnv.followed`."""
+        people = enumerate(person_names(self.crowd.position.shape[1]))
+        return super().followed() | {name: [Follow("person_position", 2 * i, PLACE)] for i, name in people}
 
     def task_state(self) -> dict[str, Tensor]:
         """What navigation adds, people and what was tallied of the episode."""
