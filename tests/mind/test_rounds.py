@@ -12,6 +12,7 @@ import torch
 from sage_ext.memory import Memory
 from sage_ext.sleep import Moments, Rounds
 from sage_ext.sleep import rounds as rounds_module
+from sage_ext.sleep.variations import FAMILIES
 
 from .ball_world import BallWorld
 from .conftest import configured
@@ -38,6 +39,17 @@ def test_living_ahead_changes_nothing(remembered: Remembered) -> None:
     assert [len(m) for m in ahead.values()] == [12, 12, 2] and list(ahead) == list(after) == [0, 1, 2]
     assert all(same(ahead[number], after[number]) for number in ahead)
     assert not same(ahead[0], ahead[1])
+
+
+def test_each_round_draws_from_a_seed_of_its_own(remembered: Remembered) -> None:
+    one_family = [f"sleep.variations.{family}.share={float(family == 'spatial')}" for family in FAMILIES]
+    one, two, _ = all_of(remembered, *one_family).values()
+    assert not torch.equal(one.actions, two.actions)
+    asked: list[int] = []
+    config = configured(*ASKED, "sleep.background=false").sleep
+    with Rounds(*remembered, config, lambda number: asked.append(number) or 7).ahead(0, 0) as lived:  # type: ignore[func-returns-value]
+        first, second, _ = (moments.actions for _, moments in lived)
+    assert asked == [0, 1, 2] and torch.equal(first[:6], second[:6]), "the same seed draws the same stretches"
 
 
 def test_rounds_that_are_left_are_what_they_would_have_been(remembered: Remembered) -> None:
@@ -84,6 +96,8 @@ def test_whoever_stops_waits_for_the_round_under_way(
     rounds = Rounds(*remembered, configured(*ASKED, f"sleep.background={background}").sleep, lambda number: number)
     with pytest.raises(KeyError), rounds.ahead(0, 0) as lived:
         next(lived)
+        while background and not inside:
+            time.sleep(0.001)
         raise KeyError
     assert not inside
 
