@@ -79,7 +79,7 @@ def test_a_new_checkpoint_is_read_and_none_is_no_mind(over: Path, looks: list[Lo
     before = insight.think(looks[:1])
     mind = Mind.load(over / "checkpoint", load_config(["preset=debug"]).sleep, "cpu")
     with torch.no_grad():
-        for parameter in mind.objective.encoder.parameters():
+        for parameter in mind.acting.encoder.parameters():
             parameter.mul_(2.0)
     mind.save(tmp_path / "checkpoint")
     assert insight.refresh()
