@@ -61,8 +61,8 @@ def view(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
         assert process.wait(240) == 0
 
 
-def opened(browser: Browser, url: str) -> Page:
-    page = browser.new_page(viewport={"width": 760, "height": 360})
+def opened(browser: Browser, url: str, width: int = 760, height: int = 360) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(240_000)
     page.goto(url)
     page.get_by_role("button", name="Stop").wait_for()
@@ -155,9 +155,14 @@ def test_a_job_is_watched_and_steered_from_the_page(
 
 
 def test_a_run_that_is_over_replays_with_its_mind(browser: Browser, over: Path, view: Callable[[Path], str]) -> None:
-    page = opened(browser, view(over))
+    page = opened(browser, view(over), 1100, 800)  # as small as above the tabs lie under one another
     page.get_by_text("its memory is replayed").wait_for()
     moves(lambda: shown(page, "RGB"))
     moves(lambda: shown(page, "Context"))
     moves(lambda: curve(page, "Surprise"))
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("its memory is replayed, paused").wait_for()
+    stands(lambda: shown(page, "RGB"), page)
+    page.get_by_role("tab", name="Dreams").click()
+    page.get_by_text("Each possible twin above its impossible scene").wait_for()
     page.close()
