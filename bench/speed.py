@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sage_ext.config_hydra import groups
 from sage_ext.errors import SageError
+from sage_ext.paths import config_dir
 
 from . import blocks, speed_counterfactual, speed_cycle, speed_sleep, speed_tasks, speed_wake
 from .table import OURS, RESULTS, Table, arguments, median_iqr, run_bench, say
@@ -80,10 +80,11 @@ def main(argv: list[str] | None = None) -> int:
         The exit code.
     """
     parser = arguments("speed", DESCRIPTION, EPILOG)
+    tasks = sorted(path.stem for path in (config_dir() / "task").glob("*.yaml"))
     parser.add_argument("--cases", nargs="+", choices=CASES, help="which to measure (default all; with --task, wake)")
     parser.add_argument(
-        "--task", choices=(*sorted(groups()["task"]), speed_tasks.ALL), metavar="NAME",
-        help=f"measure wake of this task: {', '.join(sorted(groups()['task']))} or all (default {speed_tasks.FIRST})",
+        "--task", choices=(*tasks, speed_tasks.ALL), metavar="NAME",
+        help=f"measure wake of this task: {', '.join(tasks)} or all (default {speed_tasks.FIRST})",
     )  # fmt: skip
     parser.add_argument("--rounds", type=_whole, default=12, metavar="N", help="blocks of each kind (default 12)")
     parser.add_argument("--worlds", type=_whole, metavar="N", help="parallel worlds (default: what the preset says)")

@@ -79,7 +79,7 @@ def test_what_is_not_asked_has_no_say_and_gets_no_pull() -> None:
     wrong.backward()
     assert float(wrong.detach()) == pytest.approx(0.25)
     assert read.grad is not None and read.grad.nonzero().tolist() == [[3, 0]]
-    assert float(unexplained(read, change, torch.zeros_like(asked), 0.05)) == 0
+    assert float(unexplained(read, change, torch.zeros_like(asked), 0.05).detach()) == 0
 
 
 def test_what_does_not_fit_is_told() -> None:
