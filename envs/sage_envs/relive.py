@@ -35,6 +35,7 @@ def relive(
     speed: float = 1.0,
     senses: Collection[str] | None = None,
     start: bool = False,
+    located: bool = False,
     before_tick: Callable[[int], None] | None = None,
     after_look: Callable[[int], None] | None = None,
     **scales: Tensor,
@@ -55,13 +56,14 @@ def relive(
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
         start: Whether to look at the instant itself, too, before anything moves.
+        located: Whether to tell where the loose objects are.
         before_tick: Called before each physics step with its number.
         after_look: Called after each look with its number.
         **scales: Factors on other knobs that were in force, such as ``mass_scale`` (n,).
 
     Returns:
-        ``policy`` and ``critic`` observations after each look (n, T / speed, ...); ``sight``, where the loose objects
-        are as the camera has them, at the instant and after each look (n, 1 + T / speed, ...), see
+        ``policy`` and ``critic`` observations after each look (n, T / speed, ...); if ``located``, ``sight``: where the
+        loose objects are as the camera has them, at the instant and after each look (n, 1 + T / speed, ...), see
         :class:`~sage_envs.sight.Sight`; with ``start`` also ``start``, the pictures of the instant (n, ...).
 
     Raises:
@@ -94,7 +96,7 @@ def relive(
         visual, depth = env.look()
         begin = {"visual": visual[:n], "depth": depth[:n]}
     seen: list[Observations] = []
-    sights = [sight(env)]
+    sights = [sight(env)] if located else []
     for tick in range(hold * steps):
         if tick % hold == 0:
             env.command(plan[tick // hold])
@@ -103,14 +105,16 @@ def relive(
         env.advance(1)
         if (tick + 1) % look_every == 0:
             seen.append(env.observe(senses))
-            sights.append(sight(env))
+            if located:
+                sights.append(sight(env))
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
     lived = {
         group: {k: torch.stack([s[group][k][:n] for s in seen], dim=1) for k in seen[0][group]} for group in seen[0]
     }
-    lived["sight"] = {k: torch.stack([getattr(s, k)[:n] for s in sights], dim=1) for k in Sight._fields}
+    if located:
+        lived["sight"] = {k: torch.stack([getattr(s, k)[:n] for s in sights], dim=1) for k in Sight._fields}
     return lived | ({"start": begin} if start else {})
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import newton
@@ -31,8 +33,12 @@ _IMAGES = {
 """Argument of the ray caster -> name of the renderer's buffer."""
 
 
+BANDS = 4
+"""Bands a thread: more share the work out more evenly, and each costs a launch."""
+
+
 class Band(NamedTuple):
-    """Rows of the pictures that one thread casts.
+    """Rows of the pictures that a thread casts at a time.
 
     Attributes:
         rays: Their rays.
@@ -51,8 +57,9 @@ class ThreadedRenderer(NewtonWarpRenderer):
     def __init__(self, cfg: ThreadedRendererCfg, *args: Any, **kwargs: Any) -> None:
         super().__init__(cfg, *args, **kwargs)
         count = cfg.threads or min(8, os.cpu_count() or 1)
-        self._threads = ThreadPoolExecutor(max_workers=count, thread_name_prefix="rays") if count > 1 else None
-        self._count = count
+        # The caller's thread casts rays as well, once it has done what it has to do meanwhile.
+        self._threads = ThreadPoolExecutor(max_workers=count - 1, thread_name_prefix="rays") if count > 1 else None
+        self._count, self._many = count, BANDS * count
         self.meanwhile: Callable[[], None] | None = None
         """Called once, while the rays of the next picture are cast: what the caller has to do anyway."""
         self._bands: dict[tuple[int, ...], list[Band]] = {}
@@ -71,14 +78,25 @@ class ThreadedRenderer(NewtonWarpRenderer):
         outputs = render_data.outputs
         rays = render_data.camera_rays
         plain = outputs.hdr_color_image is None and rays is not None
-        if self._threads is None or not plain or rays.device.is_cuda or rays.shape[1] < 2 * self._count:
+        if self._threads is None or not plain or rays.device.is_cuda or rays.shape[1] < self._many:
             super()._launch_render(render_data)
             return
         config = self.newton_sensor.default_render_config
         config.max_distance = render_data.far_clip if render_data.far_clip is not None else self.cfg.max_distance
         bands = self._split(render_data)
-        jobs = [self._threads.submit(self._cast, render_data, band.rays, band.images) for band in bands]
+        left = SimpleQueue[Band]()
+        for band in bands:
+            left.put(band)
+
+        def cast() -> None:
+            with suppress(Empty):
+                while True:
+                    band = left.get_nowait()
+                    self._cast(render_data, band.rays, band.images)
+
+        jobs = [self._threads.submit(cast) for _ in range(self._count - 1)]
         self._do_meanwhile()
+        cast()
         for job in jobs:
             job.result()
         for band in bands:
@@ -90,7 +108,7 @@ class ThreadedRenderer(NewtonWarpRenderer):
         render_data._convert_segmentation()
 
     def _split(self, render_data: Any) -> list[Band]:
-        """Rows of each thread, their rays, and buffers of their own: the kernel wants dense ones."""
+        """Rows of each band, their rays, and buffers of their own: the kernel wants dense ones."""
         rays = render_data.camera_rays
         wanted = {k: getattr(render_data.outputs, name, None) for k, name in _IMAGES.items()}
         wholes = {argument: whole for argument, whole in wanted.items() if whole is not None}
@@ -98,9 +116,9 @@ class ThreadedRenderer(NewtonWarpRenderer):
         if key in self._bands:
             return self._bands[key]
         bands = []
-        for first in range(self._count):
-            # Every count-th row: a picture's lower half costs more than its upper one.
-            rows = slice(first, rays.shape[1], self._count)
+        for first in range(self._many):
+            # Rows of all heights: a picture's lower half costs more than its upper one.
+            rows = slice(first, rays.shape[1], self._many)
             field = wp.from_torch(wp.to_torch(rays)[:, rows].contiguous(), dtype=rays.dtype)
             images = {
                 argument: wp.zeros(

@@ -41,9 +41,7 @@ def sight(env: SageEnv) -> Sight:
     offset, turn = _in_camera(env, centre)
     velocity = quat_apply_inverse(turn, env.loose.data.body_com_vel_w.torch[..., :3].contiguous())
     pixel, inside = _project(env, offset)
-    radius = env.sizes.edges[..., 0] / 2
-    camera = env.scene["camera"]
-    zoom = camera.data.intrinsic_matrices.torch[:, 0, 0, None] / camera.image_shape[1]
+    radius, zoom = env.sizes.edges[..., 0] / 2, _zoom(env)
     return Sight(offset, velocity, pixel, radius, inside & (zoom * radius / offset[..., 0].clamp(min=1e-3) > LARGE))
 
 
@@ -62,14 +60,19 @@ def _in_camera(env: SageEnv, points: Tensor) -> tuple[Tensor, Tensor]:
     return quat_apply_inverse(turn, (points - origin[:, None]).contiguous()), turn
 
 
+def _zoom(env: SageEnv) -> float:
+    """Focal length over the picture's width. From the config: to read any of the camera's data would render."""
+    lens = env.scene["camera"].cfg.spawn
+    return float(lens.focal_length / lens.horizontal_aperture)
+
+
 def _project(env: SageEnv, offset: Tensor) -> tuple[Tensor, Tensor]:
     """Row and column (n, C, 2) of points in the cameras' frames (n, C, 3), and whether they are in the picture."""
-    camera = env.scene["camera"]
-    matrix = camera.data.intrinsic_matrices.torch[: len(offset)]
-    height, width = camera.image_shape
-    ahead = offset[..., 0].clamp(min=1e-3)
-    column = matrix[:, 0, 2, None] - matrix[:, 0, 0, None] * offset[..., 1] / ahead
-    row = matrix[:, 1, 2, None] - matrix[:, 1, 1, None] * offset[..., 2] / ahead
+    camera = env.scene["camera"].cfg
+    height, width = camera.height, camera.width
+    focal, ahead = _zoom(env) * width, offset[..., 0].clamp(min=1e-3)
+    column = width / 2 - focal * offset[..., 1] / ahead
+    row = height / 2 - focal * offset[..., 2] / ahead
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (offset[..., 0] > NEAREST)
     return torch.stack([row, column], -1), inside
 

@@ -172,14 +172,15 @@ def _relive(
         viewpoint=drawn.viewpoint,
         speed=drawn.speed,
         start=family in RESEEN,
+        located=True,
     )
     varied = _from_the_instant(now, lived, looks)
     if family == "rearranged":
         # A second arrangement takes the place of what is remembered, of which little is in view.
-        plain = env.relive(env.rearrange(rows, generator), acted[:, : looks - 1], start=True)
+        plain = env.relive(env.rearrange(rows, generator), acted[:, : looks - 1], start=True, located=True)
         remembered = _from_the_instant(now, plain, looks)
     else:
-        plain = env.relive(rows, acted[:, : looks - 1], senses=())
+        plain = env.relive(rows, acted[:, : looks - 1], senses=(), located=True)
         remembered = {k: v[:, past : past + looks] for k, v in senses.items()}
     # Look k comes k * speed steps after the instant.
     instant = torch.arange(looks) * drawn.speed

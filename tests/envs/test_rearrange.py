@@ -90,7 +90,7 @@ def test_sight_is_the_truth_in_the_cameras_frame(env: SageEnv) -> None:
     stage = Stage(env)
     stage.object(1, (1.0, 0.3, 0.13), (0.0, 0.5, 0.0))
     stage.object(4, (-1.0, 0.0, 0.10))
-    lived = env.relive(stage.rows, torch.zeros(WORLDS, 1, 2), senses=())
+    lived = env.relive(stage.rows, torch.zeros(WORLDS, 1, 2), senses=(), located=True)
     sight = lived["sight"]
     assert sight["position"].shape == (WORLDS, 2, 5, 3)
     stage.begin()
@@ -106,7 +106,7 @@ def test_sight_is_the_truth_in_the_cameras_frame(env: SageEnv) -> None:
 
 def test_sight_follows_each_look(env: SageEnv, rows: Tensor) -> None:
     for speed, looks in ((1.0, 4), (2.0, 2), (0.5, 8)):
-        lived = env.relive(rows, torch.zeros(WORLDS, 4, 2), speed=speed, senses=())
+        lived = env.relive(rows, torch.zeros(WORLDS, 4, 2), speed=speed, senses=(), located=True)
         sight = lived["sight"]
         assert sight["position"].shape[:2] == (WORLDS, looks + 1)
         velocity = sight["velocity"].norm(dim=-1)
@@ -123,7 +123,7 @@ def test_what_sight_says_is_in_view_is_in_the_depth_picture(env: SageEnv, rearra
 
     found = 0
     for some in rearranged.split(WORLDS):
-        lived = env.relive(some, torch.zeros(WORLDS, 1, 2), senses=("depth",), start=True)
+        lived = env.relive(some, torch.zeros(WORLDS, 1, 2), senses=("depth",), start=True, located=True)
         sight, depth = {k: v[:, 0] for k, v in lived["sight"].items()}, lived["start"]["depth"][..., 0]
         env.restore(some)
         env.look()
@@ -168,9 +168,9 @@ def parts_of_robot(env: SageEnv, rows: Tensor) -> Tensor:
 
 def test_many_are_in_view_and_some_in_motion(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
     elsewhere = moved(env, rows, rearranged)
-    seen = torch.cat([env.relive(some, torch.zeros(WORLDS, 1, 2), senses=())["sight"]["in_frame"][:, 0]
+    seen = torch.cat([env.relive(some, torch.zeros(WORLDS, 1, 2), senses=(), located=True)["sight"]["in_frame"][:, 0]
                       for some in rearranged.split(WORLDS)])  # fmt: skip
-    before = env.relive(rows, torch.zeros(WORLDS, 1, 2), senses=())["sight"]["in_frame"][:, 0]
+    before = env.relive(rows, torch.zeros(WORLDS, 1, 2), senses=(), located=True)["sight"]["in_frame"][:, 0]
     # Not all that are meant to be: in a corner there is little floor to be seen.
     assert seen[elsewhere].float().mean() > max(0.3, before.float().mean() + 0.1)
     _, velocity = parts(env, rearranged)

@@ -161,6 +161,7 @@ class BallWorld:
         speed: float = 1.0,
         senses: Collection[str] | None = None,
         start: bool = False,
+        located: bool = False,
         before_tick: Callable[[int], None] | None = None,
     ) -> dict[str, dict[str, Tensor]]:
         n, look = len(rows), int(HOLD * speed)
@@ -189,7 +190,8 @@ class BallWorld:
         lived = {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in seen[0].items()}
         if senses is not None:
             lived["policy"] = {k: v for k, v in lived["policy"].items() if k in senses}
-        lived["sight"] = {k: torch.stack([s[k][:n] for s in sights], 1) for k in sights[0]}
+        if located:
+            lived["sight"] = {k: torch.stack([s[k][:n] for s in sights], 1) for k in sights[0]}
         return lived | ({"start": begin} if start else {})
 
     def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -161,7 +161,7 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
     draw(config.variations, "rearranged", 6, generator)
     rows, actions, sights = stretch["snapshot"][:, 1], stretch["action"][:, 1:5], []
     for branch in ("varied", "remembered"):
-        lived = env.relive(env.rearrange(rows, generator), actions, start=True)
+        lived = env.relive(env.rearrange(rows, generator), actions, start=True, located=True)
         looks = getattr(found, branch)
         for key in ("visual", "depth"):
             assert torch.equal(looks[key][:, 0], lived["start"][key]), (branch, key)

@@ -31,7 +31,7 @@ def test_objects_lie_elsewhere_on_the_table() -> None:
             ].all()
         gap = torch.cdist(poses[..., :2], poses[..., :2]) - radii - radii.unsqueeze(1) + 10 * torch.eye(len(radii))
         assert (gap.amin(2)[elsewhere] > 0).all()
-        lived = env.relive(new[:4], torch.zeros(4, 4, env.action_width), senses=(), start=True)
+        lived = env.relive(new[:4], torch.zeros(4, 4, env.action_width), senses=(), start=True, located=True)
         sight = lived["sight"]
         assert sight["in_frame"][:, 0].float().mean() > 0.5
         position = lived["critic"]["object_pose"][..., :3]
