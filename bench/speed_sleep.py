@@ -55,6 +55,7 @@ def measure(env: Any, mind: Mind, memory: Memory, config: Any, rounds: int, seed
     import torch
 
     from sage_ext.sleep import consolidate, relive_moments
+    from sage_ext.sleep.train import updates
 
     times = Times()
     sync = synchronizer(env.device)
@@ -63,12 +64,13 @@ def measure(env: Any, mind: Mind, memory: Memory, config: Any, rounds: int, seed
     start = time.perf_counter()
     moments = relive_moments(env, memory, config, count, 0, generator)
     times.reliving = (time.perf_counter() - start) / UPDATES
-    prepared = moments.batch(torch.arange(config.batch), mind.device)
+    # Batches of the same sizes, looks included.
+    prepared = [moments.batch(which, mind.device) for (which,) in updates(moments.looks, config, generator)]
 
     def pure() -> None:
         mind.objective.train()
-        for _ in range(UPDATES):
-            losses = mind.objective(prepared, generator)
+        for batch in prepared:
+            losses = mind.objective(batch, generator)
             mind.optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()
             mind.optimizer.step()

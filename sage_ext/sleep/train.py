@@ -41,8 +41,8 @@ def consolidate(
         mind.learned["calibrated"] = True
     objective.train()
     total: dict[str, float] = {}
-    updates = list(_updates(moments.looks, config, generator))
-    for pieces in updates:
+    chosen = list(updates(moments.looks, config, generator))
+    for pieces in chosen:
         mind.optimizer.zero_grad(set_to_none=True)
         scalars: dict[str, float] = {}
         count = sum(map(len, pieces))
@@ -58,7 +58,7 @@ def consolidate(
         mind.optimizer.step()
         mind.average.update_parameters(objective)
         for key, value in scalars.items():
-            total[key] = total.get(key, 0.0) + value / len(updates)
+            total[key] = total.get(key, 0.0) + value / len(chosen)
         mind.learned["updates"] += 1
         if on_update is not None:
             on_update(count, scalars)
@@ -66,8 +66,17 @@ def consolidate(
     return total
 
 
-def _updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:
-    """Batches of each update; moments of a batch have as many looks each, and short ones make larger batches."""
+def updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:
+    """Batches of each update: moments of a batch have as many looks each, and short ones make larger batches.
+
+    Args:
+        looks: Of the moments (M,).
+        config: Size of a batch, batches an update, passes.
+        generator: Source of their order.
+
+    Yields:
+        The batches of one update, as indices of moments.
+    """
     for _ in range(config.passes):
         pieces: list[Tensor] = []
         for kind in looks.unique().tolist():
