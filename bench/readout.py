@@ -18,6 +18,8 @@ MOST = 6000
 """Samples fitted at most."""
 FEW, FEWEST = 200, 50
 """Fewer samples to fit, or to judge, give no score."""
+STILL = 1e-8
+"""Variance below which a number is the same in all samples: there is nothing to tell, and no score."""
 FAR = 10.0
 """Standard deviations from the mean beyond which a feature is cut off."""
 
@@ -57,7 +59,7 @@ class Readout:
             truth: Those of the samples to judge.
 
         Returns:
-            R2, the mean over the numbers, or balanced accuracy; NaN where there are too few samples.
+            R2, the mean over the numbers, or balanced accuracy; NaN where there are too few samples or nothing to tell.
         """
         if not self._told:
             return math.nan
@@ -75,6 +77,8 @@ class Readout:
         goal = (wanted[:count] - middle) / spread * root
         maps = [_solve(factor, known, goal) for factor in factors]
         tried = [_judge(self._tried @ m * spread + middle, target[count:]) for m in maps]
+        if any(map(math.isnan, tried)):
+            return math.nan
         best = max(range(len(maps)), key=lambda i: tried[i])
         return _judge(self._judged @ maps[best] * spread + middle, truth)
 
@@ -97,5 +101,7 @@ def _judge(read: Tensor, truth: Tensor) -> float:
     if truth.dtype == torch.int64:
         right = read.argmax(-1) == truth
         return float(torch.stack([right[truth == c].float().mean() for c in truth.unique()]).mean())
-    left = (read - truth).square().mean(0)
-    return float((1 - left / truth.var(0, unbiased=False).clamp(min=1e-12)).mean())
+    spread = truth.var(0, unbiased=False)
+    if bool((spread < STILL).any()):
+        return math.nan
+    return float((1 - (read - truth).square().mean(0) / spread).mean())

@@ -48,3 +48,10 @@ def test_too_few_samples_give_no_score() -> None:
     fit, judge = features(150, 0), features(400, 1)
     assert math.isnan(Readout(fit, judge).score(fit[:, :1], judge[:, :1]))
     assert math.isnan(Readout(judge, fit[:40]).score(judge[:, :1], fit[:40, :1]))
+
+
+def test_what_is_always_the_same_gives_no_score() -> None:
+    fit, judge = features(1000, 0), features(400, 1)
+    readout = Readout(fit, judge)
+    assert math.isnan(readout.score(fit[:, :1], torch.ones(400, 1)))
+    assert math.isnan(readout.score(torch.ones(1000, 1), judge[:, :1]))
