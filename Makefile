@@ -17,7 +17,7 @@ help:
 	@echo 'make test    every test; those that need the simulator each in a process of their own'
 	@echo '             some of them: make test ARGS="--only memory"'
 	@echo 'make check   format, lint, types and the fast tests: before each commit'
-	@echo 'make setup   only the set-up: Python 3.12 is looked for, .venv made (9 GB, 4-10 min, once)'
+	@echo 'make setup   only the set-up: Python 3.12 is looked for, .venv made (10 GB, 4-10 min, once)'
 	@echo 'make clean   removes .venv and all caches; runs/ stays'
 	@echo
 	@echo 'The first three begin with the set-up, which does nothing when nothing has changed.'
