@@ -120,7 +120,10 @@ def watched(folder: Path, count: int) -> list[int]:
 
 def _rows(observation: Mapping[str, Any], action: Tensor, begins: Tensor, worlds: list[int]) -> dict[str, Tensor]:
     """Copies of some worlds' part of a look."""
-    rows = {
-        f"{part}/{name}": value[worlds] for part in ("policy", "critic") for name, value in observation[part].items()
-    }
-    return {**rows, "action": action[worlds], "begins": begins[worlds]}
+
+    def some(value: Tensor) -> Tensor:
+        # Slices: picking by a list costs several times as much.
+        return torch.cat([value[world : world + 1] for world in worlds])
+
+    rows = {f"{part}/{name}": some(value) for part in ("policy", "critic") for name, value in observation[part].items()}
+    return {**rows, "action": some(action), "begins": some(begins)}
