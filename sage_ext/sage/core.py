@@ -135,9 +135,9 @@ class SageCore(nn.Module):
         return sum(self._parts)
 
     @property
-    def _parts(self) -> tuple[int, ...]:
+    def _parts(self) -> list[int]:
         w = self.widths
-        return w.slow, MESSAGE_WIDTH, w.memory, w.report, 1
+        return [w.slow, MESSAGE_WIDTH, w.memory, w.report, 1]
 
     def initial_state(self, batch: int) -> Tensor:
         """State before the first look of an episode, ``(batch, state_width)`` zeros."""
