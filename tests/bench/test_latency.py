@@ -30,7 +30,7 @@ def policy() -> SagePolicy:
 
 def test_each_case_runs_its_parts_and_no_others(policy: SagePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = {"encoder": 0, "H": 0, "L": 0}
-    for name, module in (("encoder", policy.encoder), ("H", policy.core.slow), ("L", policy.core.fast)):
+    for name, module in (("encoder", policy.encoder.core), ("H", policy.core.slow), ("L", policy.core.fast)):
         module.register_forward_hook(lambda *_, name=name: ran.update({name: ran[name] + 1}))
     looks, whence = latency._looks(policy, None, 0)
     assert whence == "random" and {k: str(v.dtype) for k, v in looks[0].items()} == {
