@@ -189,7 +189,7 @@ class Objective(nn.Module):
         batch.check(self.heads.bodies)
         context, there = self._encode(batch, generator)
         half = len(batch.actions)
-        terms = {}
+        terms: dict[str, Tensor] = {}
         if context.shape[1] > 1:
             terms |= self._predict(batch, context, there)
             terms["foresight"] = self._foresee(context)
