@@ -252,7 +252,7 @@ def _scores(options: argparse.Namespace, mind: Mind, seed: int) -> dict[str, dic
         for name, share in group_ranks(known).items():
             found.setdefault(f"rank:{name}", {}).setdefault("share_of_width", []).append(share)
         for metric, other in (("score", judge), ("score_shifted", shifted)):
-            scores = judged(task, known, fit, contexts(mind, other), other)
+            scores = judged(task, known, fit, contexts(mind, other), other)["whole"]
             for case, value in {"mean": mean_score(scores), **scores}.items():
                 found.setdefault(case, {}).setdefault(metric, []).append(value)
     return {case: {m: statistics.fmean(v) for m, v in metrics.items()} for case, metrics in found.items()}

@@ -138,18 +138,12 @@ def contexts(mind: Mind, lived: Lived) -> Tensor:
 
 
 def probe(mind: Mind, task: str, fit: Lived, judge: Lived) -> dict[str, dict[str, float]]:
-    """Scores: ``whole`` or a group -> quantity -> score; NaN where there were too few samples."""
-    from sage_ext.context.layout import GROUPS
-
-    known, told = contexts(mind, fit), contexts(mind, judge)
-    parts = {"whole": slice(None)} | {name: group.slice for name, group in GROUPS.items()}
-    return {part: judged(task, known, fit, told, judge, where) for part, where in parts.items()}
+    """Scores of a mind's contexts, see :func:`judged`."""
+    return judged(task, contexts(mind, fit), fit, contexts(mind, judge), judge)
 
 
-def judged(
-    task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived, where: slice = slice(None)
-) -> dict[str, float]:
-    """Scores of probes on a part of the contexts.
+def judged(task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived) -> dict[str, dict[str, float]]:
+    """Scores of probes on contexts.
 
     Args:
         task: Id of the task.
@@ -157,14 +151,16 @@ def judged(
         fit: Those episodes.
         told: Contexts of the episodes that they are judged on.
         judge: Those episodes.
-        where: The part.
 
     Returns:
-        Quantity -> R2 or balanced accuracy; NaN where there were too few samples.
+        ``whole`` or a group -> quantity -> R2 or balanced accuracy; NaN where there were too few samples.
     """
-    from .readout import Readout
+    from sage_ext.context.layout import GROUPS
 
-    found: dict[str, list[float]] = {}
+    from .readout import WHOLE, Readout
+
+    groups = {name: group.slice for name, group in GROUPS.items()}
+    found: dict[str, dict[str, list[float]]] = {part: {} for part in (WHOLE, *groups)}
     shared: dict[bytes, Readout] = {}
     pairs = list(zip(ask(task, fit), ask(task, judge), strict=True))
     # Those that count at the same instants one after the other: they share what their probes are worked out from.
@@ -172,12 +168,16 @@ def judged(
         here, there = _blocks(one.counts), _blocks(other.counts)
         key = here.numpy().tobytes() + there.numpy().tobytes()
         if key not in shared:
-            shared = {key: Readout(known[..., where][here], told[..., where][there])}
-        found.setdefault(one.name, []).append(
-            shared[key].score(_blocks(one.values)[here], _blocks(other.values)[there])
-        )
-    good = {name: [v for v in values if not math.isnan(v)] for name, values in found.items()}
-    return {name: sum(values) / len(values) if values else math.nan for name, values in good.items()}
+            shared = {key: Readout(known[here], told[there], groups)}
+        scores = shared[key].scores(_blocks(one.values)[here], _blocks(other.values)[there])
+        for part, score in scores.items():
+            found[part].setdefault(one.name, []).append(score)
+    return {part: {name: _mean(values) for name, values in scores.items()} for part, scores in found.items()}
+
+
+def _mean(values: list[float]) -> float:
+    told = [v for v in values if not math.isnan(v)]
+    return sum(told) / len(told) if told else math.nan
 
 
 def _blocks(values: Tensor) -> Tensor:

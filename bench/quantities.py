@@ -149,7 +149,8 @@ def _rover(truth: Truth, kinds: tuple[int, ...]) -> list[Quantity]:
     return [
         Quantity("robot position", None, place[..., :2], always),
         Quantity("robot heading", None, heading[..., :2], always),
-        Quantity("robot velocity", "dynamics", torch.cat([turned_back(turn, velocity)[..., :2], spin], -1), always),
+        Quantity("robot velocity", "dynamics", turned_back(turn, velocity)[..., :2], always),
+        Quantity("robot spin", "dynamics", spin, always),
         Quantity("robot position 0.5 s ahead", "predictive", turned_back(turn, ahead - place)[..., :2], told),
         Quantity("contact", "constraints", felt.long(), always),
         Quantity("material", "materials", material, felt),

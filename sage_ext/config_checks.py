@@ -116,7 +116,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.replay": between(0, 1),
     "sleep.history": between(0, 10**4),
     "sleep.steps": between(2, 10**4),
-    "sleep.reseen_steps": between(2, 10**4),
+    "sleep.reseen_steps": between(1, 10**4),
     "sleep.average": between(0, 0.999999),
     "sleep.lr": between(0, 1, above=True),
     "sleep.weight_decay": between(0, 10),

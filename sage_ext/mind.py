@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from .config import SleepConfig
@@ -24,6 +24,8 @@ from .threads import torch_threads
 
 LEARNING = "learning/"
 """What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
+WIDE = 512
+"""Inputs from which a layer learns slower."""
 SPEED_WIDTH = 1
 """An action is followed by the logarithm of the speed at which it is watched."""
 
@@ -45,7 +47,7 @@ class Mind:
         self.objective = objective.to(device)
         self.device = torch.device(device)
         self.optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            parameter_groups(objective, config.lr), weight_decay=config.weight_decay, fused=True
         )
         self.average = AveragedModel(objective, multi_avg_fn=_ema(config.average))
         self.learned: dict[str, Any] = {"consolidations": 0, "updates": 0, "calibrated": False}
@@ -84,7 +86,7 @@ class Mind:
         if saved.optimizer is not None:
             checkpoint.restore_optimizer(mind.optimizer, saved.optimizer)
             for group in mind.optimizer.param_groups:
-                group.update(lr=config.lr, weight_decay=config.weight_decay)
+                group.update(lr=config.lr * group["share"], weight_decay=config.weight_decay)
         mind.learned = saved.extra["learned"]
         mind.average.n_averaged.fill_(mind.learned["updates"])
         return mind
@@ -127,6 +129,23 @@ class Mind:
                 piece = {k: v[start : start + chunk].to(self.device) for k, v in observation.items()}
                 parts.append(encoder(piece)[0])
         return torch.cat(parts)
+
+
+def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Parameters by their learning rate: wide layers learn slower.
+
+    A step of Adam moves each weight by about the learning rate, so an output moves by that times its inputs, which are
+    3072 here and 27 there. As in muP (arXiv 2203.03466) the rate falls with the inputs, from :data:`WIDE` on.
+
+    Args:
+        module: What learns.
+        lr: Of layers that are not wide.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        inputs = parameter[0].numel() if parameter.dim() > 1 else 1
+        groups.setdefault(min(1.0, WIDE / inputs), []).append(parameter)
+    return [{"params": some, "lr": lr * share, "share": share} for share, some in groups.items()]
 
 
 def horizons(steps: int) -> Sequence[int]:

@@ -48,7 +48,8 @@ def relive(
     Args:
         env: The environment.
         rows: Snapshots (n, S), n at most the number of worlds.
-        actions: Actions of T environment steps (n, T, A).
+        actions: Actions of T environment steps (n, T, A); with none nothing moves, and only ``start`` and ``sight`` are
+            given.
         gravity_scale: Factor on the gravity that was in force (n,).
         friction_scale: Factor on the friction that was in force, static and dynamic (n,).
         viewpoint: Turn and shift of the camera from where it was (n, 5): yaw, pitch [rad], forward, left, up [m].
@@ -110,9 +111,8 @@ def relive(
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
-    lived = {
-        group: {k: torch.stack([s[group][k][:n] for s in seen], dim=1) for k in seen[0][group]} for group in seen[0]
-    }
+    groups = seen[0] if seen else {}
+    lived = {group: {k: torch.stack([s[group][k][:n] for s in seen], dim=1) for k in groups[group]} for group in groups}
     if located:
         lived["sight"] = {k: torch.stack([getattr(s, k)[:n] for s in sights], dim=1) for k in Sight._fields}
     return lived | ({"start": begin} if start else {})

@@ -13,6 +13,8 @@ from .streamed import StreamedLinear
 
 SENSORY_WIDTH: int = sum(g.width for g in family("sensory"))
 """Width of the sensory family."""
+SIGHT: int = SENSES.index("visual")
+"""The sense that landmarks belong to."""
 
 
 class Core(nn.Module):
@@ -21,61 +23,63 @@ class Core(nn.Module):
     The unit (GRU, arXiv 1406.1078) is written out because its state must be reset in the middle of a
     sequence; the input's half is one product for all frames, only the state's half runs frame by frame.
 
-    The state is one tensor ``(B, state_width)``: hidden state, last sensory vector, last presence flags.
+    The state is one tensor ``(B, state_width)``: hidden state, last percept, last presence flags.
     All zeros is the state of a new episode: no frame before, hence no motion.
 
     Args:
         hidden: Width of the hidden state.
+        landmarks: Numbers of the landmarks, which end a percept.
     """
 
     sense_of: Tensor
-    """Which sense each sensory number belongs to."""
+    """Which sense each number of a percept belongs to."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, landmarks: int) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.norm = nn.LayerNorm(SENSORY_WIDTH)
-        self.read = StreamedLinear(SENSORY_WIDTH + len(SENSES), 3 * hidden)
+        self.hidden, self.percept = hidden, SENSORY_WIDTH + landmarks
+        self.norm = nn.LayerNorm(self.percept)
+        self.read = StreamedLinear(self.percept + len(SENSES), 3 * hidden)
         self.recur = StreamedLinear(hidden, 3 * hidden)
         with torch.no_grad():
             self.read.bias[hidden : 2 * hidden] = 1.0  # start by keeping what was, as LSTMs do
         sense_of = torch.repeat_interleave(torch.arange(len(SENSES)), torch.tensor([GROUPS[s].width for s in SENSES]))
+        sense_of = torch.cat([sense_of, torch.full((landmarks,), SIGHT)])
         self.register_buffer("sense_of", sense_of, persistent=False)
 
     @property
     def state_width(self) -> int:
         """Width of the state."""
-        return self.hidden + SENSORY_WIDTH + len(SENSES)
+        return self.hidden + self.percept + len(SENSES)
 
     def forward(
-        self, sensory: Tensor, flags: Tensor, state: Tensor, reset: Tensor | None
+        self, percept: Tensor, flags: Tensor, state: Tensor, reset: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run over time.
 
         Args:
-            sensory: ``(B, T, 1536)``.
+            percept: The sensory groups and the landmarks, ``(B, T, percept)``.
             flags: Which senses are present, ``(B, T, 5)`` bool.
             state: ``(B, state_width)``.
             reset: ``(B, T)`` bool, true on the first frame of an episode.
 
         Returns:
-            Hidden states ``(B, T, hidden)``; motion ``(B, T, 1536)``, the change of each sense since the last
+            Hidden states ``(B, T, hidden)``; motion ``(B, T, percept)``, the change of each sense since the last
             frame and 0 where it is missing in either; the state after the last frame.
         """
-        last_hidden, last_sensory, last_flags = torch.split(state, [self.hidden, SENSORY_WIDTH, len(SENSES)], -1)
-        before = torch.cat([last_sensory.unsqueeze(1), sensory[:, :-1]], 1)
+        last_hidden, last_percept, last_flags = torch.split(state, [self.hidden, self.percept, len(SENSES)], -1)
+        before = torch.cat([last_percept.unsqueeze(1), percept[:, :-1]], 1)
         known = flags & torch.cat([(last_flags > 0.5).unsqueeze(1), flags[:, :-1]], 1)
         if reset is not None:
             known = known & ~reset.unsqueeze(-1)
-        motion = torch.where(known[..., self.sense_of], sensory - before, 0.0)
+        motion = torch.where(known[..., self.sense_of], percept - before, 0.0)
 
         def enter(t: int, hidden: Tensor) -> Tensor:
             return hidden if reset is None else torch.where(reset[:, t, None], 0.0, hidden)
 
-        read = torch.cat([self.norm(sensory), flags.to(sensory.dtype)], -1)
+        read = torch.cat([self.norm(percept), flags.to(percept.dtype)], -1)
         hidden, steps = enter(0, last_hidden), []
-        given, kept = side_by_side(sensory.device, lambda: self.read(read), partial(self.recur, hidden))
-        for t in range(sensory.shape[1]):
+        given, kept = side_by_side(percept.device, lambda: self.read(read), partial(self.recur, hidden))
+        for t in range(percept.shape[1]):
             if t:
                 hidden = enter(t, hidden)
                 kept = self.recur(hidden)
@@ -85,5 +89,5 @@ class Core(nn.Module):
             new = torch.tanh(new_i + torch.sigmoid(forget_i + forget_h) * new_h)
             hidden = torch.lerp(new, hidden, keep)
             steps.append(hidden)
-        state = torch.cat([hidden, sensory[:, -1], flags[:, -1].to(sensory.dtype)], -1)
+        state = torch.cat([hidden, percept[:, -1], flags[:, -1].to(percept.dtype)], -1)
         return torch.stack(steps, 1), motion, state

@@ -14,6 +14,7 @@ from ..errors import SageError
 from ..observation import ObservationSpec, check_finite, hide
 from . import stems
 from .core import SENSORY_WIDTH, Core
+from .landmarks import Landmarks
 from .layout import GROUPS, SENSES, Group, family
 from .side_by_side import side_by_side
 from .streamed import StreamedLinear
@@ -35,14 +36,16 @@ class Widths:
         physical: Hidden units of the physical head.
         immediate: Hidden units of the head of ``immediate``.
         history: Hidden units of the heads of ``historical`` and ``predictive``.
+        landmarks: Points that are looked for in a picture.
     """
 
     base: int = 48
     hidden: int = 1024
     semantic: int = 1024
     physical: int = 1024
-    immediate: int = 704
-    history: int = 1024
+    immediate: int = 512
+    history: int = 768
+    landmarks: int = 32
 
 
 _READ: dict[str, tuple[Group, ...]] = {
@@ -70,7 +73,8 @@ class Head(nn.Module):
 class ContextEncoder(nn.Module):
     """Encodes observations of parallel worlds into contexts.
 
-    Five stems give the sensory groups. A recurrent core carries history. Heads read the other groups:
+    Five stems give the sensory groups, landmarks say where in a picture things are. A recurrent core carries history.
+    Heads read the other groups:
     ``semantic`` from senses and history; ``physical`` from senses, their motion and history; ``immediate`` from
     senses and motion, ``historical`` and ``predictive`` from history alone. Actions are not fed in:
     proprioception tells the last one.
@@ -91,10 +95,11 @@ class ContextEncoder(nn.Module):
         super().__init__()
         self.spec, self.widths = spec, widths or Widths()
         w = self.widths
+        percept = SENSORY_WIDTH + w.landmarks * Landmarks.NUMBERS
         sizes = {
-            "semantic": (SENSORY_WIDTH + w.hidden, w.semantic),
-            "physical": (2 * SENSORY_WIDTH + w.hidden, w.physical),
-            "immediate": (2 * SENSORY_WIDTH, w.immediate),
+            "semantic": (percept + w.hidden, w.semantic),
+            "physical": (2 * percept + w.hidden, w.physical),
+            "immediate": (2 * percept, w.immediate),
             "historical": (w.hidden, w.history),
             "predictive": (w.hidden, w.history),
         }
@@ -106,7 +111,8 @@ class ContextEncoder(nn.Module):
             )
             # Zero is where calibration puts the average of a sense.
             self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(GROUPS[k].width)) for k in SENSES})
-            self.core = Core(w.hidden)
+            self.landmarks = Landmarks(w.landmarks)
+            self.core = Core(w.hidden, self.landmarks.width)
             self.heads = nn.ModuleDict(
                 {name: Head(*sizes[name], sum(g.width for g in groups)) for name, groups in _READ.items()}
             )
@@ -198,9 +204,11 @@ class ContextEncoder(nn.Module):
             check_finite(inputs)
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
-        sensory = torch.cat(side_by_side(device, *senses), -1)
-        hidden, motion, state = self.core(sensory, flags, state, reset)
-        read = side_by_side(device, *(partial(head, x) for head, x in self._head_inputs(sensory, motion, hidden)))
+        *groups, points = side_by_side(device, *senses, partial(self._points, inputs, flags))
+        sensory = torch.cat(groups, -1)
+        percept = torch.cat([sensory, points], -1)
+        hidden, motion, state = self.core(percept, flags, state, reset)
+        read = side_by_side(device, *(partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)))
         return torch.cat([sensory, *read], -1), state
 
     def step(
@@ -249,6 +257,10 @@ class ContextEncoder(nn.Module):
             present: As in :meth:`forward`.
         """
         flags = self.presence(observation, present).flatten(0, 1)
+        for index, key in enumerate(SENSES):
+            stem = self.stems[key] if key in observation else None
+            if isinstance(stem, stems.VectorStem) and int(flags[:, index].sum()) > 1:
+                stem.calibrate(observation[key].flatten(0, 1)[flags[:, index]])
         context, _ = self.forward(observation, present=present)
         for index, key in enumerate(SENSES):
             if key in observation:
@@ -258,10 +270,10 @@ class ContextEncoder(nn.Module):
         for name, groups in _READ.items():
             self._fold(self.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
 
-    def _head_inputs(self, sensory: Tensor, motion: Tensor, hidden: Tensor) -> list[tuple[nn.Module, Tensor]]:
+    def _head_inputs(self, percept: Tensor, motion: Tensor, hidden: Tensor) -> list[tuple[nn.Module, Tensor]]:
         """Heads in the order of the layout, with what each sees."""
-        moving = torch.cat([sensory, motion], -1)
-        semantic, physical = torch.cat([sensory, hidden], -1), torch.cat([moving, hidden], -1)
+        moving = torch.cat([percept, motion], -1)
+        semantic, physical = torch.cat([percept, hidden], -1), torch.cat([moving, hidden], -1)
         return list(zip(self.heads.values(), [semantic, physical, moving, hidden, hidden], strict=True))
 
     def _sense(self, key: str, index: int, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
@@ -270,6 +282,12 @@ class ContextEncoder(nn.Module):
             return missing.expand(*flags.shape[:2], -1)
         value: Tensor = self.stems[key](inputs[key].flatten(0, 1)).unflatten(0, flags.shape[:2])
         return torch.where(flags[..., index, None], value, missing)
+
+    def _points(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
+        pictures = [inputs[k].flatten(0, 1) if k in inputs else None for k in ("visual", "depth")]
+        there = flags[..., [SENSES.index("visual"), SENSES.index("depth")]].flatten(0, 1)
+        found: Tensor = self.landmarks(*pictures, there)
+        return found.unflatten(0, flags.shape[:2])
 
     @staticmethod
     def _fold(module: nn.Module, values: Tensor) -> None:

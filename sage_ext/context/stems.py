@@ -3,7 +3,7 @@
 Each stem brings its sense's units to about -1..1 itself, so that nothing outside has to remember how:
 
 ==================  ==================================================================================
-``visual``          uint8 / 127.5 - 1
+``visual``          uint8 / 127.5 - 1, and the share of each colour in its pixel, which shade does not change
 ``depth``           nearness 1 / (1 + metres); 0 where nothing was hit, which is also its limit at infinity
 ``audio``           (dB + 80) / 80: silence is 0, full scale is 1
 ``tactile``         symlog of newtons
@@ -27,6 +27,12 @@ from .streamed import StreamedLinear
 MEL_BANDS = 64
 """Mel bands of the audio sense; a spectrogram is flattened band by band: ``(64, frames)``."""
 
+_SILENT = 1e-3
+"""Numbers of a sense that vary by less were silent."""
+_MOST = 20.0
+"""Numbers are scaled up by no more."""
+_BENT = 1.5
+"""Deviation of the hidden units of a calibrated perceptron: where their activation bends."""
 _GRID = 4
 """Pictures of any size end on a grid of 4x4, which keeps where things are and fixes the parameter count."""
 
@@ -36,21 +42,36 @@ def symlog(x: Tensor) -> Tensor:
     return torch.sign(x) * torch.log1p(torch.abs(x))
 
 
+def colours(picture: Tensor) -> Tensor:
+    """Brightness and chromaticity: bytes ``(N, H, W, 3)`` -> ``(N, 6, H, W)``, about -1..1.
+
+    Chromaticity, each colour's share in its pixel, tells a thing from another in light and in shade alike.
+    """
+    light = picture.movedim(-1, 1).float() / 255.0
+    share = light / (light.sum(1, keepdim=True) + 0.05)
+    return torch.cat([2.0 * light - 1.0, 3.0 * share - 1.0], 1)
+
+
+def nearness(depth: Tensor) -> Tensor:
+    """``1 / (1 + metres)``, 0 where nothing was hit: ``(N, H, W, 1)`` -> ``(N, 1, H, W)``."""
+    depth = depth.movedim(-1, 1).float()
+    return torch.where(depth > 0, 1.0 / (1.0 + depth), 0.0)
+
+
 class PictureStem(nn.Module):
     """Strided convolutions to a 4x4 grid, then one linear layer that sees the whole grid.
 
     Args:
-        channels: Channels of the picture.
         base: Channels after the first layer; doubled twice.
         width: Numbers given.
         depth: Whether the picture holds metres (else bytes).
     """
 
-    def __init__(self, channels: int, base: int, width: int, depth: bool) -> None:
+    def __init__(self, base: int, width: int, depth: bool) -> None:
         super().__init__()
         self.depth = depth
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, base, 4, stride=4),
+            nn.Conv2d(1 if depth else 6, base, 4, stride=4),
             nn.SiLU(),
             nn.Conv2d(base, 2 * base, 3, stride=2, padding=1),
             nn.SiLU(),
@@ -61,9 +82,7 @@ class PictureStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, H, W, C)`` in raw units -> ``(N, width)``."""
-        x = x.permute(0, 3, 1, 2).float()
-        x = torch.where(x > 0, 1.0 / (1.0 + x), 0.0) if self.depth else x / 127.5 - 1.0
-        x = self.layers(x)
+        x = self.layers(nearness(x) if self.depth else colours(x))
         if x.shape[-2:] != (_GRID, _GRID):
             x = F.adaptive_avg_pool2d(x, _GRID)
         out: Tensor = self.last(x.flatten(1))
@@ -99,6 +118,9 @@ class AudioStem(nn.Module):
 class VectorStem(nn.Module):
     """Symlog, then a perceptron with one hidden layer.
 
+    Most of its numbers are small or silent: untrained, the hidden units would be all but linear and the group would
+    have no more directions than the sense has numbers. :meth:`calibrate` mends that.
+
     Args:
         size: Numbers taken.
         hidden: Hidden units.
@@ -110,10 +132,32 @@ class VectorStem(nn.Module):
         self.layers = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
         self.last = StreamedLinear(hidden, width)
 
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Bring every hidden unit to where it bends, on experience ``(N, size)`` (arXiv 1511.06856).
+
+        Args:
+            x: In SI units.
+        """
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        x = symlog(x.float())
+        deviation = x.std(0)
+        first.weight.mul_(_gain(deviation))
+        before = F.linear(x, first.weight)
+        scale = _BENT * _gain(before.std(0))
+        first.weight.mul_(scale.unsqueeze(1))
+        first.bias.copy_(torch.linspace(-_BENT, _BENT, len(first.bias)) - before.mean(0) * scale)
+
     def forward(self, x: Tensor) -> Tensor:
         """``(N, size)`` in SI units -> ``(N, width)``."""
         out: Tensor = self.last(self.layers(symlog(x.float())))
         return out
+
+
+def _gain(deviation: Tensor) -> Tensor:
+    """What brings numbers to deviation 1; those that were silent stay: they must not shout when they first speak."""
+    return torch.where(deviation > _SILENT, 1.0 / deviation, 1.0).clamp(max=_MOST)
 
 
 def build(sense: str, shape: tuple[int, ...], width: int, base: int) -> PictureStem | AudioStem | VectorStem:
@@ -129,10 +173,12 @@ def build(sense: str, shape: tuple[int, ...], width: int, base: int) -> PictureS
         SageError: The shape does not fit the sense.
     """
     if sense in ("visual", "depth"):
-        if len(shape) != 3 or min(shape[:2]) < 16:
-            raise SageError(f"observation.{sense}.shape", shape, "must be (H, W, C) with H, W >= 16", "use 64x64")
         depth = sense == "depth"
-        return PictureStem(shape[2], base // 2 if depth else base, width, depth)
+        channels = 1 if depth else 3
+        if len(shape) != 3 or min(shape[:2]) < 16 or shape[2] != channels:
+            want = f"must be (H, W, {channels}) with H, W >= 16"
+            raise SageError(f"observation.{sense}.shape", shape, want, "use 64x64")
+        return PictureStem(base // 2 if depth else base, width, depth)
     if len(shape) != 1:
         raise SageError(f"observation.{sense}.shape", shape, "must have one axis", "flatten it")
     if sense == "audio":

@@ -26,22 +26,22 @@ class Change(NamedTuple):
         group: The group from whose difference it is read.
         width: Numbers, of each loose object where ``each`` is set.
         each: Whether every loose object has its own.
-        small: A change of this size is a small one; in its unit.
+        usual: Size of a change worth telling, in its unit.
     """
 
     group: str
     width: int
     each: bool
-    small: float
+    usual: float
 
 
 CHANGES: dict[str, Change] = {
-    "log_gravity": Change("dynamics", 1, False, 0.05),
-    "log_friction": Change("materials", 1, False, 0.05),
-    "log_mass": Change("materials", 1, False, 0.05),
-    "log_speed": Change("immediate", 1, False, 0.1),
-    "object_position": Change("objects", 3, True, 0.05),  # in the camera's frame [m]
-    "object_velocity": Change("dynamics", 3, True, 0.05),  # in the camera's frame [m/s]
+    "log_gravity": Change("dynamics", 1, False, 0.3),
+    "log_friction": Change("materials", 1, False, 0.3),
+    "log_mass": Change("materials", 1, False, 0.3),
+    "log_speed": Change("immediate", 1, False, 0.5),
+    "object_position": Change("objects", 3, True, 0.5),  # in the camera's frame [m]
+    "object_velocity": Change("dynamics", 3, True, 0.5),  # in the camera's frame [m/s]
 }
 """Name -> where it is read."""
 
@@ -80,18 +80,19 @@ class ChangeHeads(nn.Module):
         return {name: layer(difference[..., GROUPS[CHANGES[name].group].slice]) for name, layer in self.read.items()}
 
 
-def unexplained(read: Tensor, change: Tensor, asked: Tensor, small: float) -> Tensor:
+def unexplained(read: Tensor, change: Tensor, asked: Tensor, usual: float) -> Tensor:
     """Share of a change that was not read: 1 for a reading of nothing, 0 for a perfect one.
 
     Args:
         read: What was read, any shape.
         change: What it is; may hold anything, NaN too, where it is not asked.
         asked: Where it is meant, bool.
-        small: Changes below this weigh less than their share; keeps a batch without changes from dividing by zero.
+        usual: Size of a change worth telling. Moments in which nothing changes are asked too, and without it the
+            least noise of the reading would be charged as many times the change: to read nothing would be best.
     """
     truth = torch.where(asked, change, 0.0)
     wrong = torch.where(asked, read - truth, 0.0).square().sum()
-    return wrong / (truth.square().sum() + small**2 * asked.sum().clamp(min=1))
+    return wrong / (truth.square().sum() + usual**2 * asked.sum().clamp(min=1))
 
 
 def check(change: Mapping[str, Tensor], shape: tuple[int, ...], bodies: int) -> str:

@@ -175,12 +175,13 @@ class Objective(nn.Module):
         Both branches go through the encoder at once, after what they share.
 
         Args:
-            batch: The pairs; slices longer than the shortest horizon.
+            batch: The pairs; of slices of one look nothing is predicted.
             generator: Source of dropped senses and projections.
 
         Returns:
             Scalars: ``loss``, which carries the gradient, the unweighted terms, ``change/KIND`` for each kind of
-            change, and ``skill``, the share of the error of "nothing changes" that the prediction takes away.
+            change, and ``skill``, the share of the error of "nothing changes" that the prediction takes away. A batch
+            of single looks has no term of what comes next.
 
         Raises:
             SageError: A malformed batch.
@@ -188,11 +189,12 @@ class Objective(nn.Module):
         batch.check(self.heads.bodies)
         context, there = self._encode(batch, generator)
         half = len(batch.actions)
-        terms = dict(self._predict(batch, context, there))
-        terms["foresight"] = self._foresee(context)
-        terms["regularity"] = sigreg(
-            context.flatten(0, 1), self.weights.projections, generator, there.flatten(0, 1)
-        ).mean()
+        terms: dict[str, Tensor] = {}
+        if context.shape[1] > 1:
+            terms |= self._predict(batch, context, there)
+            terms["foresight"] = self._foresee(context)
+        counted = _felt(batch, there).flatten(0, 1)
+        terms["regularity"] = sigreg(context.flatten(0, 1), self.weights.projections, generator, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
         return self._sum(terms, self._changes(batch, self.heads(context[half:] - context[:half])))
 
@@ -214,7 +216,8 @@ class Objective(nn.Module):
         constant = torch.zeros(len(there), CONTEXT_WIDTH, device=batch.actions.device)
         zero = constant.new_zeros(())
         terms = dict.fromkeys(("prediction", "calibration", "foresight", "invariance", "skill"), zero)
-        terms["regularity"] = sigreg(constant, 1, None, there).mean()
+        counted = _felt(batch, there.unflatten(0, (-1, batch.actions.shape[1]))).flatten(0, 1)
+        terms["regularity"] = sigreg(constant, 1, None, counted).mean()
         return self._sum(terms, self._changes(batch, {name: torch.zeros_like(v) for name, v in batch.change.items()}))
 
     def _presence(self, batch: Batch) -> Tensor:
@@ -227,7 +230,7 @@ class Objective(nn.Module):
         flags = self.encoder.presence(batch.remembered, batch.present)
         kept = self._drop(flags, generator)
         state = reset = None
-        if batch.history is not None:
+        if batch.history is not None and (batch.forget is None or not bool(batch.forget.all())):
             # The same senses are missing before, so that motion is known where there is any.
             before = {k: kept[:, :1, SENSES.index(k)].expand(-1, v.shape[1]) for k, v in batch.history.items()}
             state = self.encoder(batch.history, None, before)[1]
@@ -292,17 +295,27 @@ class Objective(nn.Module):
     @staticmethod
     def _changes(batch: Batch, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
-            name: changes.unexplained(read[name], change, batch.asked[name], CHANGES[name].small)
+            name: changes.unexplained(read[name], change, batch.asked[name], CHANGES[name].usual)
             for name, change in batch.change.items()
         }
 
     def _sum(self, terms: dict[str, Tensor], by_kind: dict[str, Tensor]) -> dict[str, Tensor]:
-        zero = terms["prediction"].new_zeros(())
+        zero = terms["regularity"].new_zeros(())
         terms["change"] = torch.stack([zero, *by_kind.values()]).sum()
         names = ("prediction", "calibration", "foresight", "regularity", "invariance", "change")
-        loss = torch.stack([getattr(self.weights, name) * terms[name] for name in names]).sum()
+        loss = torch.stack([getattr(self.weights, name) * terms[name] for name in names if name in terms]).sum()
         kinds = {f"change/{name}": value.detach() for name, value in by_kind.items()}
         return {"loss": loss} | {name: value.detach() for name, value in terms.items()} | kinds
+
+
+def _felt(batch: Batch, there: Tensor) -> Tensor:
+    """Without the looks at which nothing touched the skin: alike as they are, most of them, no Gaussian holds them."""
+    if "tactile" not in batch.remembered:
+        return there
+    felt = torch.cat([v["tactile"].flatten(2).any(-1) for v in (batch.remembered, batch.varied)])
+    counted = there.clone()
+    counted[..., list(GROUPS).index("tactile")] &= felt
+    return counted
 
 
 def _with_read_groups(flags: Tensor) -> Tensor:

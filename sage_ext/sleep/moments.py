@@ -40,7 +40,7 @@ class Moments:
         change: Kind of change -> by how much the varied look differs (M, T, k).
         asked: Where that can be sensed (M, T, k) bool.
         match: For each varied look the remembered look of the same instant, or -1 (M, T).
-        forget: Whether history is of no use, as time runs at another speed (M,) bool.
+        forget: Whether history is of no use, as time runs at another speed or another scene was seen (M,) bool.
         looks: How many looks each has (M,); beyond is nothing.
     """
 
@@ -202,7 +202,8 @@ def _relive(
         change=change,
         asked=asked,
         match=torch.where(told, instant.long(), -1).expand(n, looks),
-        forget=torch.full((n,), drawn.speed != 1.0),
+        # What was looked at before was seen from elsewhere, or showed the objects elsewhere.
+        forget=torch.full((n,), drawn.speed != 1.0 or family in RESEEN),
         looks=torch.full((n,), looks),
     )
     return _padded(lived_again, config.steps)
@@ -228,7 +229,9 @@ def _steps(looks: int, speed: float) -> int:
 def _from_the_instant(now: Observation, lived: dict[str, Observation], looks: int) -> Observation:
     """Looks from the instant on: what is remembered of it, seen anew where it was, then what was lived."""
     first = now | {k: v.cpu() for k, v in lived.get("start", {}).items()}
-    after = lived["policy"]
+    after = lived.get("policy", {})
+    if looks == 1:
+        return {k: v.unsqueeze(1) for k, v in first.items()}
     return {k: torch.cat([first[k].unsqueeze(1), after[k].cpu()[:, : looks - 1]], 1) for k in after}
 
 
@@ -244,7 +247,7 @@ def _changes(
 ) -> tuple[Observation, Observation]:
     """By how much the varied branch differs, and where that can be sensed."""
     n, looks = depths[0].shape[:2]
-    settled = (torch.arange(looks) >= min(SETTLED, looks - 1)).view(1, -1, 1)
+    settled = (torch.arange(looks) >= SETTLED).view(1, -1, 1)
     usual = drawn.speed == 1.0
     change, asked = {}, {}
     for name, factor in (("gravity", drawn.gravity), ("friction", drawn.friction), ("mass", drawn.mass)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -40,11 +41,11 @@ def consolidate(
         objective.encoder.calibrate({k: v.to(mind.device) for k, v in moments.seen(CALIBRATION_FRAMES).items()})
         mind.learned["calibrated"] = True
     objective.train()
-    total: dict[str, float] = {}
+    seen: dict[str, list[float]] = {}
     chosen = list(updates(moments.looks, config, generator))
     for pieces in chosen:
         mind.optimizer.zero_grad(set_to_none=True)
-        scalars: dict[str, float] = {}
+        parts: dict[str, list[tuple[float, int]]] = {}
         count = sum(map(len, pieces))
         for which in pieces:
             part = moments.batch(which, mind.device)
@@ -54,16 +55,18 @@ def consolidate(
             (losses["loss"] * share).backward()
             losses |= {"collapsed": objective.collapsed(part)["loss"]}
             for key, value in losses.items():
-                scalars[key] = scalars.get(key, 0.0) + share * float(value.detach())
+                parts.setdefault(key, []).append((float(value.detach()), len(which)))
         mind.optimizer.step()
         mind.average.update_parameters(objective)
+        # Not every batch has every term.
+        scalars = {k: sum(v * n for v, n in some) / sum(n for _, n in some) for k, some in parts.items()}
         for key, value in scalars.items():
-            total[key] = total.get(key, 0.0) + value / len(chosen)
+            seen.setdefault(key, []).append(value)
         mind.learned["updates"] += 1
         if on_update is not None:
             on_update(count, scalars)
     mind.learned["consolidations"] += len(moments)
-    return total
+    return {key: fmean(values) for key, values in seen.items()}
 
 
 def updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:

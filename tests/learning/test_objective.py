@@ -220,11 +220,17 @@ def test_changes_that_are_not_asked_may_be_nan(objective: Objective) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in objective.parameters())
 
 
+def test_of_single_looks_nothing_is_predicted(objective: Objective) -> None:
+    found = _evaluate(objective, make_batch(time=1))
+    assert {"prediction", "calibration", "foresight", "skill"}.isdisjoint(found)
+    assert found["regularity"] > 0 and found["change"] > 0 and found["loss"] > 0
+
+
 def test_a_kind_of_change_that_is_not_given_is_not_charged(objective: Objective) -> None:
     batch = make_batch()
     found = _evaluate(objective, replace(batch, change={}, asked={}))
     assert found["change"] == 0 and "change/log_gravity" not in found
-    assert _evaluate(objective, batch)["change"] > 0.9, "an untaught head reads nothing of it"
+    assert _evaluate(objective, batch)["change"] > 0.2, "an untaught head reads nothing of it"
 
 
 def test_foresight_moves_what_tells_and_not_what_is_told(objective: Objective) -> None:
@@ -308,7 +314,6 @@ def test_bad_batches_are_named(objective: Objective) -> None:
         (replace(batch, asked={}), "batch.change=log_gravity: is in one of change and asked only"),
         (replace(batch, actions=batch.actions[:, :3]), r"batch.remembered.visual=\(16, 4\): must be \(16, 3\)"),
         (replace(batch, varied={"visual": batch.varied["visual"]}), "batch=proprioceptive: is in one branch only"),
-        (make_batch(time=1), "needs 2 steps; take longer slices"),
     ]
     for bad, message in cases:
         with pytest.raises(SageError, match=message):
