@@ -38,6 +38,8 @@ class Explored:
         twin_surprise: Of each look of the twin (T,).
         frames: Pictures of the impossible scene (T, H, W, 3) uint8.
         twin_frames: Pictures of the twin.
+        audio: The audio sense of the impossible scene (T, 1024); None where nothing is heard.
+        twin_audio: That of the twin.
     """
 
     law: str
@@ -50,6 +52,8 @@ class Explored:
     twin_surprise: Tensor
     frames: Tensor
     twin_frames: Tensor
+    audio: Tensor | None = None
+    twin_audio: Tensor | None = None
 
     def record(self) -> dict[str, Any]:
         """What goes into the summary."""
@@ -128,6 +132,8 @@ def explore(
                     twin_surprise=twin_looks[i].cpu(),
                     frames=scenes.impossible["visual"][i].cpu(),
                     twin_frames=scenes.twin["visual"][i].cpu(),
+                    audio=scenes.impossible["audio"][i].cpu() if "audio" in scenes.impossible else None,
+                    twin_audio=scenes.twin["audio"][i].cpu() if "audio" in scenes.twin else None,
                 )
             )
             if on_dream is not None:
