@@ -40,6 +40,8 @@ class Explored:
         twin_frames: Pictures of the twin.
         audio: The audio sense of the impossible scene (T, 1024); None where nothing is heard.
         twin_audio: That of the twin.
+        groups: What each group of the context adds to the surprise of each look (T, 15); None where it is not known.
+        twin_groups: The same of the twin.
     """
 
     law: str
@@ -54,6 +56,8 @@ class Explored:
     twin_frames: Tensor
     audio: Tensor | None = None
     twin_audio: Tensor | None = None
+    groups: Tensor | None = None
+    twin_groups: Tensor | None = None
 
     def record(self) -> dict[str, Any]:
         """What goes into the summary."""

@@ -38,15 +38,13 @@ class Scene:
         frames: Pictures (T, H, W, 3) uint8.
         surprise: Normalised surprise of each look (T,).
         audio: The audio sense (T, 1024) [dB]; None where the world is silent.
-        groups: Surprise of each look by group of the context (T, 15); None where it was not told apart.
-        senses: Surprise of each look by sense (T, 5); None where it was not told apart.
+        groups: What each group of the context adds to the surprise of each look (T, 15); None where it is not known.
     """
 
     frames: Tensor
     surprise: Tensor
     audio: Tensor | None = None
     groups: Tensor | None = None
-    senses: Tensor | None = None
 
 
 @dataclass
@@ -68,8 +66,13 @@ class KeptDream:
         """From what the dream phase gives."""
         return cls(
             explored.record(),
-            Scene(_reduced(explored.frames), explored.surprise.float(), explored.audio),
-            Scene(_reduced(explored.twin_frames), explored.twin_surprise.float(), explored.twin_audio),
+            Scene(_reduced(explored.frames), explored.surprise.float(), explored.audio, explored.groups),
+            Scene(
+                _reduced(explored.twin_frames),
+                explored.twin_surprise.float(),
+                explored.twin_audio,
+                explored.twin_groups,
+            ),
         )
 
     @property
@@ -84,7 +87,7 @@ def miss(record: dict[str, Any]) -> float:
 
 
 def save_dreams(path: Path, dreams: Sequence[Explored]) -> None:
-    """Keep dreams, the worst misses of each law in turn, as many as :data:`MOST` and :data:`MOST_BYTES` allow.
+    """Keep dreams, the worst misses of each kind in turn, as many as :data:`MOST` and :data:`MOST_BYTES` allow.
 
     Args:
         path: The file; an older one is replaced.
@@ -147,12 +150,12 @@ def load_dreams(path: Path) -> list[KeptDream]:
 
 
 def _chosen(dreams: Sequence[Explored]) -> list[Explored]:
-    """The worst miss of each law, then the second worst of each, and so on."""
-    by_law: dict[str, list[Explored]] = {}
+    """The worst miss of each kind of violation, then the second worst of each, and so on."""
+    by_kind: dict[tuple[str, str], list[Explored]] = {}
     for dream in sorted(dreams, key=lambda dream: -miss(dream.record())):
-        by_law.setdefault(dream.law, []).append(dream)
-    ranks = range(max(map(len, by_law.values()), default=0))
-    return [law[rank] for rank in ranks for law in by_law.values() if rank < len(law)][:MOST]
+        by_kind.setdefault((dream.law, str(dream.record().get("kind"))), []).append(dream)
+    ranks = range(max(map(len, by_kind.values()), default=0))
+    return [kind[rank] for rank in ranks for kind in by_kind.values() if rank < len(kind)][:MOST]
 
 
 def _parts(scene: Scene) -> dict[str, Tensor]:

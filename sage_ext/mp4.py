@@ -55,8 +55,8 @@ class Mp4:
         frame = self._av.AudioFrame.from_ndarray(
             np.ascontiguousarray(sound.T, dtype=np.float32), format="fltp", layout="stereo"
         )
-        frame.sample_rate = self._rate
-        frame.time_base, frame.pts = Fraction(1, self._rate or 1), self._heard
+        frame.sample_rate = self._rate or SOUND_RATE
+        frame.time_base, frame.pts = Fraction(1, frame.sample_rate), self._heard
         self._heard += len(sound)
         for piece in self._resampler.resample(frame):
             self._container.mux(self._sound.encode(piece))

@@ -93,9 +93,10 @@ class _Stage:
         names = (("twin", "possible twin", "twin_coherence", TWIN), ("dream", "impossible", "coherence", DREAM))
         for side, (branch, words, key, colour) in enumerate(names):
             left = GAP + side * (self._wide + GAP)
-            note = "      sound: this one" if branch == heard else ""
             y = HEAD + self._high + NAMES / 2
-            write(left, y, f"{words}, coherence {record[key]:.2f}{note}", color=colour, weight="bold")
+            write(left, y, f"{words}, coherence {record[key]:.2f}", color=colour, weight="bold")
+            if branch == heard:
+                write(left + self._wide, y, "heard now", color=SOFT, ha="right")
         bottom = FOOT / high
         axes = figure.add_axes((2 * GAP / wide, bottom, (wide - 3 * GAP) / wide, (CHART - GAP) / high))
         axes.set_xlim(-0.5, looks)

@@ -36,9 +36,10 @@ def curves(told: Mapping[str, Curve]) -> str:
     order += [name for name in sleep if name not in order]
     losses = [_one(name, ABOUT.get(name, ""), sleep[name], reference if name == "loss" else None) for name in order]
     ranks = {name: told[f"rank/{name}"] for name in GROUPS if f"rank/{name}" in told}
+    updates = number(max((curve.steps[-1] for curve in sleep.values()), default=0.0))
     top = max((float(curve.high.max()) for curve in ranks.values()), default=1.0)
     return (
-        _block("Sleep: losses over updates, with their running mean", losses)
+        _block(f"Sleep: losses over {updates} updates, with their running mean", losses)
         + _block(
             "Rank of each group over updates: effective directions as a share of its width",
             [_one(name, GROUPS[name].family, curve, up=(0.0, max(top, 1e-3))) for name, curve in ranks.items()],
@@ -59,7 +60,8 @@ def _one(
         lines.insert(0, Line(reference.steps, reference.trend, "dashed"))
     first, last = curve.values[0], curve.last
     alt = f"{name}: from {number(first)} to {number(last)} in {number(curve.steps[-1])} updates"
-    return _panel(name, number(last), about, chart(lines, alt, up=up))
+    title = name.replace("/", ": ").replace("_", " ")
+    return _panel(title, number(last), about, chart(lines, alt, up=up))
 
 
 def _cycles(name: str, told: Mapping[str, Curve]) -> str:

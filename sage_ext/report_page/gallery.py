@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..context.layout import GROUPS, SENSES
+from ..context.layout import GROUPS
 from ..dream_file import KeptDream
 from .plot import Line, chart, heat, number
-from .strips import shown_looks, span, strip
+from .strips import Shown, strip
 
 TOLD = ("law", "kind", "at", "coherence", "twin_coherence", "episode", "step")
 """Entries of a record that the page shows in words of its own; others are listed as they are."""
@@ -42,11 +42,9 @@ def outcome(miss: float) -> tuple[str, str]:
 
 def _article(place: int, dream: KeptDream) -> str:
     record, looks = dream.record, len(dream.dream.frames)
-    at, across, name = int(record["at"]), span(looks), headline(record)
+    at, name = int(record["at"]), headline(record)
+    shown = Shown.of(looks, at)
     said, look = outcome(dream.miss)
-    # The first look that differs; the strip has its middle there.
-    broken = at - 0.5
-    left = 100 * (broken - across[0]) / (across[1] - across[0])
     lines = [
         Line(np.arange(len(scene.surprise)), scene.surprise.numpy().astype(float), look_)
         for scene, look_ in ((dream.twin, "twin"), (dream.dream, "dream"))
@@ -62,38 +60,39 @@ def _article(place: int, dream: KeptDream) -> str:
         f'<article class="dream"><h3><span class="place">{place}</span> {escape(name)} '
         f'<span class="outcome {look}">{said}</span></h3><p class="facts"><span>broken at look {at} of {looks}</span>'
         f"<span>from episode {record.get('episode', '?')}, step {record.get('step', '?')}</span>{more}</p>"
-        f'<div class="film">{_row("twin", "possible twin", record["twin_coherence"], dream.twin.frames, name, None)}'
-        f"{_row('dream', 'impossible', record['coherence'], dream.dream.frames, name, left)}"
-        f'<div class="gutter axis">surprise</div>{chart(lines, told, across, mark=broken)}'
-        f"{_breakdown(dream, across)}</div></article>"
+        f'<div class="film">{_row("twin", "possible twin", record["twin_coherence"], dream.twin.frames, shown, name)}'
+        f"{_row('dream', 'impossible', record['coherence'], dream.dream.frames, shown, name)}"
+        f'<div class="gutter axis">surprise</div>{chart(lines, told, shown.span, mark=at - 0.5)}'
+        f"{_breakdown(dream, shown.span)}</div></article>"
     )
 
 
-def _row(look: str, words: str, coherence: float, frames: Tensor, name: str, broken: float | None) -> str:
-    mark = "" if broken is None else f'<i class="broken" style="left:{broken:.2f}%"></i>'
-    alt = f"{words} of {name}, {len(frames)} looks from left to right" + ("" if broken is None else "; law broken")
+def _row(look: str, words: str, coherence: float, frames: Tensor, shown: Shown, name: str) -> str:
+    alt, mark = f"{words} of {name}: looks {', '.join(map(str, shown.looks))} from left to right", ""
+    if look == "dream":
+        mark = f'<i class="broken" style="left:{100 * shown.broken:.2f}%"></i>'
+        alt += ", framed in red where the law is broken"
     return (
         f'<div class="gutter"><b class="{look}">{words}</b><br>{float(coherence):.2f}</div>'
-        f'<div class="strip {look}" style="--n:{len(shown_looks(len(frames)))}"><img alt="{escape(alt)}" src="{strip(frames)}">{mark}</div>'
+        f'<div class="strip {look}" style="--n:{len(shown.looks)}">'
+        f'<img alt="{escape(alt)}" src="{strip(frames, shown.looks)}">{mark}</div>'
     )
 
 
 def _breakdown(dream: KeptDream, across: tuple[float, float]) -> str:
-    """The dream's surprise by sense and by group, a row of cells each, where it was told apart."""
-    parts = [("by sense", SENSES, dream.dream.senses), ("by group", tuple(GROUPS), dream.dream.groups)]
-    rows = []
-    for title, names, values in parts:
-        if values is None or values.shape[-1] != len(names):
-            continue
-        table = values.numpy().astype(float)
-        most = max(1.0, float(np.nan_to_num(table, nan=0.0).max()))
-        rows.append(f'<div class="gutter by">{title}</div><div class="by">full colour: {number(most)}</div>')
-        rows += [
-            f'<div class="gutter name">{name}</div>'
-            + heat(table[:, i], across, most, f"surprise in {name}: at most {_peak(table[:, i])}")
-            for i, name in enumerate(names)
-        ]
-    return "".join(rows)
+    """What each group, the senses first, adds to the dream's surprise, a row of cells each, where that is known."""
+    if dream.dream.groups is None:
+        return ""
+    table = dream.dream.groups.numpy().astype(float)
+    most = max(1e-3, float(np.nan_to_num(table, nan=0.0).max()))
+    rows = [
+        f'<div class="gutter name {group.family}">{name}</div>'
+        + heat(table[:, i], across, most, f"{name} adds at most {_peak(table[:, i])}")
+        for i, (name, group) in enumerate(GROUPS.items())
+    ]
+    what = f"what adds to the surprise of the dream; full colour is {number(most)}"
+    head = f'<div class="gutter by">in what</div><div class="by">{what}</div>'
+    return head + "".join(rows)
 
 
 def _peak(values: np.ndarray) -> str:

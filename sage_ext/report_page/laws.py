@@ -15,7 +15,7 @@ BAR = 0.75
 VERDICTS = {
     "robust": f"surely above {BAR:.0%}",
     "fragile": f"surely below {BAR:.0%}",
-    "open": "too few dreams, or too near, to say",
+    "unsettled": "too few dreams, or too near, to say",
 }
 
 
@@ -48,7 +48,7 @@ class Understanding:
     def verdict(self) -> str:
         """One of :data:`VERDICTS`."""
         low, high = self.interval
-        return "robust" if low > BAR else "fragile" if high < BAR else "open"
+        return "robust" if low > BAR else "fragile" if high < BAR else "unsettled"
 
 
 def understanding(records: Sequence[Mapping[str, Any]]) -> list[Understanding]:

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-SHOWN = 16
+SHOWN = 12
 """Pictures of a strip at most."""
 EDGE = 96
 """Larger pictures are shown at this size [pixels]."""
 QUALITY = 85
 
 
-def shown_looks(looks: int) -> list[int]:
-    """Which looks a strip shows: every one or every k-th, from the first on."""
-    return list(range(0, looks, -(-looks // SHOWN)))
+@dataclass(frozen=True)
+class Shown:
+    """Which looks of a scene a strip shows: every one or every k-th, that at which a law is broken among them.
+
+    Attributes:
+        looks: Their numbers.
+        span: From which to which look the strip reaches, so that a curve below it can share its axis.
+        broken: From where on, as a share of its width, it shows what is broken.
+    """
+
+    looks: list[int]
+    span: tuple[float, float]
+    broken: float
+
+    @classmethod
+    def of(cls, looks: int, at: int) -> Shown:
+        """Of a scene of so many looks that is broken at one of them."""
+        step = -(-looks // SHOWN)
+        chosen = list(range(at % step, looks, step))
+        return cls(chosen, (chosen[0] - step / 2, chosen[-1] + step / 2), chosen.index(at) / len(chosen))
 
 
-def span(looks: int) -> tuple[float, float]:
-    """From which to which look a strip reaches, so that a curve below it can share its axis."""
-    shown = shown_looks(looks)
-    step = shown[1] - shown[0] if len(shown) > 1 else 1
-    return -step / 2, shown[-1] + step / 2
-
-
-def strip(frames: Tensor) -> str:
-    """Pictures (T, H, W, 3) uint8 as a ``data:`` address of one WebP picture."""
+def strip(frames: Tensor, looks: list[int]) -> str:
+    """Some of the pictures (T, H, W, 3) uint8 as a ``data:`` address of one WebP picture."""
     from PIL import Image
 
-    chosen = frames[shown_looks(len(frames))]
-    picture = Image.fromarray(np.concatenate(list(chosen.numpy()), axis=1))
+    picture = Image.fromarray(np.concatenate(list(frames[looks].numpy()), axis=1))
     if frames.shape[1] > EDGE:
         picture = picture.resize((picture.width * EDGE // picture.height, EDGE), Image.Resampling.BOX)
     file = io.BytesIO()
