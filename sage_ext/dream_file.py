@@ -28,6 +28,8 @@ MOST, MOST_BYTES = 64, 64 * 10**6
 EDGE = 128
 """Larger pictures are kept at this size [pixels]."""
 BRANCHES = ("dream", "twin")
+NEEDED = {"law", "at", "coherence", "twin_coherence"}
+"""What each record says."""
 
 
 @dataclass
@@ -136,6 +138,8 @@ def load_dreams(path: Path) -> list[KeptDream]:
             there = set(file.keys())
             dreams = []
             for number, record in enumerate(records):
+                if not NEEDED <= record.keys():
+                    raise ValueError(f"no {NEEDED - record.keys()}")
                 scenes = []
                 for branch in BRANCHES:
                     keys = {name: f"{number:03}/{branch}/{name}" for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,9 +55,12 @@ def watch(argv: Sequence[str]) -> int:
     if not dreams:
         raise SageError("dreams", run.path, "has none to watch", f"make some: sage-ext dream {run.path}")
     out = options.out or run.path / "dreams.mp4"
+    mend = "name a file in a writable folder"
+    if not os.access(out.parent, os.W_OK):
+        raise SageError("out", out, "cannot be written", mend)
     try:
         film(out, dreams, options.slow, options.silent)
     except OSError as error:
-        raise SageError("out", out, f"cannot be written ({error.strerror})", "name a file in a folder") from error
+        raise SageError("out", out, f"cannot be written ({error.strerror})", mend) from error
     print(f"{out}: {len(dreams)} dreams, {out.stat().st_size / 1e6:.1f} MB", flush=True)
     return 0
