@@ -138,7 +138,7 @@ def load_dreams(path: Path) -> list[KeptDream]:
             there = set(file.keys())
             dreams = []
             for number, record in enumerate(records):
-                if not NEEDED <= record.keys():
+                if not record.keys() >= NEEDED:
                     raise ValueError(f"no {NEEDED - record.keys()}")
                 scenes = []
                 for branch in BRANCHES:

@@ -86,5 +86,5 @@ def _cell(score: float | None) -> str:
     if score is None:
         return "<td>·</td>"
     share = min(1.0, max(0.0, score))
-    look = ' class="strong"' if share > 0.55 else ""
+    look = ' class="strong"' if share > 0.7 else ""
     return f'<td{look} style="--share:{100 * share:.0f}%">{score:.2f}</td>'
