@@ -56,10 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"sage-ext {__version__}")
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        if argv[:1] in (["view"], ["export"]):
-            from .live import commands
-
-            return (commands.view if argv[0] == "view" else commands.export)(argv[1:])
+        for words, command in OWN_OPTIONS.items():
+            if tuple(argv[: len(words)]) == words:
+                return command()(argv[len(words) :])
         options = parser.parse_intermixed_args(argv)
         if options.command is None:
             parser.print_help()
@@ -71,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "command",
                 options.command,
                 "unknown command",
-                f"use {nearest(options.command, [*COMMANDS, 'view', 'export'])}",
+                f"use {nearest(options.command, [*COMMANDS, *(words[0] for words in OWN_OPTIONS)])}",
             )
         return COMMANDS[options.command](options.tokens, options.verbose)
     except (Interrupted, KeyboardInterrupt):
@@ -135,6 +134,37 @@ def _ask(command: str) -> Callable[[list[str], bool], int]:
     return asked
 
 
+def _view() -> Callable[[Sequence[str]], int]:
+    from .live.commands import view
+
+    return view
+
+
+def _export() -> Callable[[Sequence[str]], int]:
+    from .live.commands import export
+
+    return export
+
+
+def _report() -> Callable[[Sequence[str]], int]:
+    from .report_page.commands import report
+
+    return report
+
+
+def _watch() -> Callable[[Sequence[str]], int]:
+    from .dream_film.commands import watch
+
+    return watch
+
+
+OWN_OPTIONS: dict[tuple[str, ...], Callable[[], Callable[[Sequence[str]], int]]] = {
+    ("view",): _view,
+    ("export",): _export,
+    ("report",): _report,
+    ("dream", "watch"): _watch,
+}
+"""Words of a command that has options of its own -> what imports it."""
 COMMANDS: dict[str, Callable[[list[str], bool], int]] = {
     "cycle": new_run(["wake", "sleep", "dream"]),
     "wake": new_run(["wake"]),

@@ -17,6 +17,7 @@ import torch
 
 from .config import Config
 from .dream import Explored, explore
+from .dream_file import save_dreams
 from .environment import Environment, Policy, derived_seed
 from .gallery import save_gallery
 from .interrupt import StopRequest
@@ -234,6 +235,7 @@ class _Cycle:
 
             dreams = explore(self.env, self.mind, self.memory, config, generator, on_dream)
             save_gallery(self.run.dreams, dreams)
+            save_dreams(self.run.scenes, dreams)
         records = [dream.record() for dream in dreams]
         coherence = [r["coherence"] for r in records]
         twins = [r["twin_coherence"] for r in records]

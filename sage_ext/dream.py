@@ -38,6 +38,10 @@ class Explored:
         twin_surprise: Of each look of the twin (T,).
         frames: Pictures of the impossible scene (T, H, W, 3) uint8.
         twin_frames: Pictures of the twin.
+        audio: The audio sense of the impossible scene (T, 1024); None where nothing is heard.
+        twin_audio: That of the twin.
+        groups: What each group of the context adds to the surprise of each look (T, 15); None where it is not known.
+        twin_groups: The same of the twin.
     """
 
     law: str
@@ -50,6 +54,10 @@ class Explored:
     twin_surprise: Tensor
     frames: Tensor
     twin_frames: Tensor
+    audio: Tensor | None = None
+    twin_audio: Tensor | None = None
+    groups: Tensor | None = None
+    twin_groups: Tensor | None = None
 
     def record(self) -> dict[str, Any]:
         """What goes into the summary."""
@@ -128,6 +136,8 @@ def explore(
                     twin_surprise=twin_looks[i].cpu(),
                     frames=scenes.impossible["visual"][i].cpu(),
                     twin_frames=scenes.twin["visual"][i].cpu(),
+                    audio=scenes.impossible["audio"][i].cpu() if "audio" in scenes.impossible else None,
+                    twin_audio=scenes.twin["audio"][i].cpu() if "audio" in scenes.twin else None,
                 )
             )
             if on_dream is not None:

@@ -123,7 +123,7 @@ def summary(episodes: Sequence[Episode]) -> dict[str, Any]:
     }
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """95 % score interval of a rate (Wilson 1927), which holds near 0 and 1 as well."""
     z = 1.959964
     rate, share = successes / trials, z * z / trials

@@ -38,6 +38,7 @@ class Run:
         tensorboard: Folder of the event files.
         summary: JSON file of the results.
         dreams: Picture of the dreams.
+        scenes: The dreams that are kept, see :mod:`sage_ext.dream_file`.
         log: What the simulator said.
     """
 
@@ -48,6 +49,7 @@ class Run:
         self.tensorboard = path / "tensorboard"
         self.summary = path / "summary.json"
         self.dreams = path / "dreams.png"
+        self.scenes = path / "dreams.safetensors"
         self.log = path / "simulator.log"
 
     @classmethod

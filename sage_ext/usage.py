@@ -13,6 +13,8 @@ commands:
   pause | unpause | stop RUN         let a running run wait, go on, or end at its next safe point
   play  [KEY=VALUE ...]              let a policy act for whole episodes; count successes, film what the robot sees
   view  RUN | --latest               watch a run in a browser, while it runs and later; pause it, stop it
+  report RUN | --latest              one HTML page of a run: curves, probes, laws, its dreams as filmstrips
+  dream watch RUN | --latest         its dreams as a film with their sound, each beside its possible twin
   export rerun RUN | --latest        what a run remembers as a Rerun recording (--out FILE)
   tasks                              every task: what it is, its spaces, its policies; starts no simulator
   info  [RUN | KEY=VALUE ...]        versions, devices, presets, tasks and every key; or what a run was and gave
@@ -33,10 +35,11 @@ examples:
   sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
   sage-ext play task=reach policy=expert video=true    success of a policy, and a film of what the robot saw
   sage-ext view --latest --port 8080                 only for this machine, unless --host says otherwise
+  sage-ext report --latest                           report.html in the run's folder; open it in a browser
   sage-ext info latest                               results, progress and settings of the newest run
 
 results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
-  summary.json  dreams.png  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
+  summary.json  dreams.png  dreams.safetensors  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
 
 what `sage-ext play` may be told:
   policy episodes seed video video_worlds out, and task and randomisation as in a run: task=lift task.difficulty=hard

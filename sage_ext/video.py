@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import SageError
+from .mp4 import Mp4
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,14 +38,7 @@ class Film:
     """
 
     def __init__(self, path: Path, worlds: int, fps: int) -> None:
-        try:
-            import av
-        except ImportError as error:
-            raise SageError("video", "true", "PyAV is not installed", "install it: pip install av") from error
-        self._av, self._path, self._fps = av, path, fps
-        self._temporary = path.with_name(f".{path.stem}.new.mp4")
-        self._container: Any = None
-        self._stream: Any = None
+        self._file = Mp4(path, fps)
         self._pictures: list[np.ndarray] = [np.empty(0)] * worlds
         self._ended = [False] * worlds
 
@@ -68,7 +61,7 @@ class Film:
             if not ended:
                 rgb, depth = (senses[sense][world].cpu().numpy() for sense in ("visual", "depth"))
                 self._pictures[world] = framed(picture(rgb, depth, scale), bool(succeeded[world]))
-        self._write(mosaic(self._pictures))
+        self._file.show(mosaic(self._pictures))
 
     def end(self, world: int, success: bool) -> None:
         """Say that a world's episode has ended; later ones, and worlds that are not shown, are passed over."""
@@ -83,25 +76,7 @@ class Film:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish the file; after an error leave none."""
-        if self._container is None:
-            return
-        if kind is None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        if kind is None:
-            os.replace(self._temporary, self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
-
-    def _write(self, image: np.ndarray) -> None:
-        if self._container is None:
-            # The index first, so that browsers play before all is loaded.
-            self._container = self._av.open(str(self._temporary), "w", options={"movflags": "+faststart"})
-            self._stream = self._container.add_stream("libx264", rate=self._fps, options={"crf": "20"})
-            self._stream.height, self._stream.width = image.shape[:2]
-            # What every player can decode.
-            self._stream.pix_fmt = "yuv420p"
-        self._container.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(image, format="rgb24")))
+        self._file.__exit__(kind, error, trace)
 
 
 def picture(rgb: np.ndarray, depth: np.ndarray, scale: int) -> np.ndarray:

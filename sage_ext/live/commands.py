@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
-from ..config import load_config
 from ..errors import SageError
 from ..interrupt import StopRequest
-from ..runs import LATEST, Run
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SageError("arguments", self.prog, message, self.format_usage().strip())
+from ..run_argument import Parser, add_run, named_run
 
 
 def view(argv: Sequence[str]) -> int:
@@ -28,12 +20,12 @@ def view(argv: Sequence[str]) -> int:
     Raises:
         SageError: No such run, an address that cannot be listened on, or viser is not installed.
     """
-    parser = _Parser(prog="sage-ext view")
-    _add_run(parser)
+    parser = Parser(prog="sage-ext view")
+    add_run(parser)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args(argv)
-    run = _run(options)
+    run = named_run(options).path
     if not 0 <= options.port < 65536:
         raise SageError("port", options.port, "must be 0..65535", "use 8080")
     _need("viser", "view")
@@ -59,12 +51,12 @@ def export(argv: Sequence[str]) -> int:
     Raises:
         SageError: No such run, nothing remembered, a file that cannot be written, or Rerun is not installed.
     """
-    parser = _Parser(prog="sage-ext export")
+    parser = Parser(prog="sage-ext export")
     parser.add_argument("format", choices=["rerun"])
-    _add_run(parser)
+    add_run(parser)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(argv)
-    run = _run(options)
+    run = named_run(options).path
     _need("rerun", "rerun")
     from .rerun_export import export_rerun
 
@@ -72,17 +64,6 @@ def export(argv: Sequence[str]) -> int:
     episodes, looks = export_rerun(run, out)
     print(f"{out}: {episodes} episodes, {looks} looks, {out.stat().st_size / 1e6:.1f} MB; rerun {out}", flush=True)
     return 0
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?")
-    parser.add_argument("--latest", action="store_true")
-
-
-def _run(options: argparse.Namespace) -> Path:
-    if (options.run is None) != options.latest:
-        raise SageError("run", options.run or "nothing", "name one run", "give a run folder, or --latest")
-    return Run.open(options.run or LATEST, load_config().runs, lock=False).path
 
 
 def _need(module: str, extra: str) -> None:

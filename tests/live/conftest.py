@@ -13,6 +13,7 @@ from sage_ext import jobs
 from sage_ext.cycle import PHASES, run_phases
 from sage_ext.report import Reporter
 from sage_ext.runs import Run
+from tests.browser import browser  # noqa: F401  a fixture
 from tests.mind.ball_world import BallBody
 from tests.mind.conftest import REPO, configured, small  # noqa: F401  a fixture
 from tests.mind.test_cycle import Stop

@@ -1,12 +1,8 @@
-"""The page in a real browser, headless: a job is watched, paused, let go on and stopped from it; then it replays.
-
-Needs Chromium; ``.ci/run`` installs Debian's ``chromium-headless-shell`` where it can.
-"""
+"""The page in a real browser, headless: a job is watched, paused, let go on and stopped from it; then it replays."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,23 +18,6 @@ from .conftest import REPO, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-SOFTWARE = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium that draws in software."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=SOFTWARE)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ def assert_same(path: Path, other: Path) -> None:
     assert meta == other_meta and tensors.keys() == others.keys()
     assert all(torch.equal(value, others[name]) for name, value in tensors.items())
     assert (path / "dreams.png").read_bytes() == (other / "dreams.png").read_bytes()
+    assert (path / "dreams.safetensors").read_bytes() == (other / "dreams.safetensors").read_bytes()
     with Memory.open(path / "memory") as memory, Memory.open(other / "memory") as other_memory:
         assert memory.episodes == other_memory.episodes
         for episode in memory.episodes:

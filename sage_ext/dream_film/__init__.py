@@ -1,0 +1,1 @@
+"""Dreams as a film with their sound: ``sage-ext dream watch``."""
