@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
+from .after import earlier_runs
 from .config import Config
 from .dream import Explored, explore
 from .environment import Environment, Policy, derived_seed
@@ -27,7 +28,7 @@ from .mind import Mind
 from .observation import ObservationSpec
 from .report import STARTING, Reporter, peak_gb
 from .runs import Run
-from .sleep import Moments, Rounds, consolidate
+from .sleep import Keeper, Moments, Rehearsal, Rounds, consolidate
 from .threads import torch_threads
 from .wake import open_memory, wake
 
@@ -99,14 +100,20 @@ class _Cycle:
     ) -> None:
         self.config, self.run, self.phases, self.reporter, self.stop = config, run, phases, reporter, stop
         self.body, self.env = body, env
+        self.earlier = earlier_runs(config)
         self.memory: Memory = open_memory(run.memory, env, config.memory.capacity)
         if (run.checkpoint / "checkpoint.json").exists():
             self.mind = Mind.load(run.checkpoint, config.sleep, str(env.device))
         else:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
-            seed = derived_seed(config.seed, "mind")
-            self.mind = Mind.create(spec, width, env.num_objects, config.sleep, seed, str(env.device))
+            fit = (spec, width, env.num_objects, config.sleep)
+            if self.earlier:
+                self.mind = Mind.inherit(self.earlier[0].checkpoint, *fit, str(env.device))
+                # What it comes from may learn on.
+                self.mind.save(run.checkpoint)
+            else:
+                self.mind = Mind.create(*fit, derived_seed(config.seed, "mind"), str(env.device))
         self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}, **run.state}
         self.spent: dict[str, float] = dict(self.state["seconds"])
 
@@ -180,6 +187,7 @@ class _Cycle:
         config, learned = self.config.sleep, self.mind.learned
         if learned.get("sleep") != [self.state["visit"], cycle]:
             learned |= {"sleep": [self.state["visit"], cycle], "slept": 0, "round": 0}
+        rehearsal = Rehearsal([run.kept for run in self.earlier], config.rehearsal)
         saved = time.monotonic()
         total = config.passes * (config.consolidations - learned["slept"])
         with self.reporter.phase("sleep", total=total, unit="moments") as bar:
@@ -190,11 +198,19 @@ class _Cycle:
                 for name, value in losses.items():
                     self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
 
-            rounds = Rounds(self.env, self.memory, config, lambda number: self._seed("sleep", cycle, number))
+            def seed(number: int) -> int:
+                return self._seed("sleep", cycle, number)
+
+            rounds = Rounds(self.env, self.memory, config, seed, rehearsal)
+            share = min(1.0, config.keep / rounds.lived_again(config.consolidations))
+            keeper = Keeper(self.run.kept, f"{self.state['visit']}-{cycle}", share)
+            keeper.begin()
             with rounds.ahead(learned["round"], learned["slept"]) as lived:
                 for number, moments in lived:
                     generator = torch.Generator().manual_seed(self._seed("learn", cycle, number))
                     bar.note(doing="learning")
+                    lived_again = torch.arange(rounds.lived_again(len(moments)))
+                    keeper.keep(moments.take(lived_again), number, number * rounds.lived_again(config.round))
                     with self.mind.at_work():
                         losses = consolidate(self.mind, moments, config, generator, on_update)
                     learned |= {"slept": learned["slept"] + len(moments), "round": number + 1, "losses": losses}
@@ -255,6 +271,7 @@ class _Cycle:
             "policy": self.config.wake.policy,
             "seed": self.config.seed,
             "cycles": self.config.cycles,
+            **({"after": self.config.after} if self.config.after else {}),
             **self.state["results"],
             # What depends on the machine and the moment; everything above repeats with the seed.
             "measured": {
