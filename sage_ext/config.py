@@ -161,6 +161,7 @@ class SleepConfig:
     variations: VariationsConfig
     keep: int = 0
     rehearsal: float = 0.0
+    priority: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.reseen_steps": between(2, 10**4),
     "sleep.keep": between(0, 10**7),
     "sleep.rehearsal": between(0, 100),
+    "sleep.priority": _SHARE,
     "sleep.average": between(0, 0.999999),
     "sleep.lr": between(0, 1, above=True),
     "sleep.weight_decay": between(0, 10),

@@ -28,7 +28,7 @@ from .mind import Mind
 from .observation import ObservationSpec
 from .report import STARTING, Reporter, peak_gb
 from .runs import Run
-from .sleep import Keeper, Moments, Rehearsal, Rounds, consolidate
+from .sleep import Keeper, Moments, Priorities, Rehearsal, Rounds, consolidate
 from .threads import torch_threads
 from .wake import open_memory, wake
 
@@ -201,7 +201,7 @@ class _Cycle:
             def seed(number: int) -> int:
                 return self._seed("sleep", cycle, number)
 
-            rounds = Rounds(self.env, self.memory, config, seed, rehearsal)
+            rounds = Rounds(self.env, self.memory, config, seed, rehearsal, self._priorities(cycle))
             share = min(1.0, config.keep / rounds.lived_again(config.consolidations))
             keeper = Keeper(self.run.kept, f"{self.state['visit']}-{cycle}", share)
             keeper.begin()
@@ -231,6 +231,17 @@ class _Cycle:
             losses=losses,
         )
 
+    def _priorities(self, cycle: int) -> Priorities | None:
+        """What surprised as this sleep began."""
+        config, learned = self.config.sleep, self.mind.learned
+        if not config.priority:
+            learned.pop("priorities", None)
+            return None
+        if learned["round"] == 0 or "priorities" not in learned:
+            generator = torch.Generator().manual_seed(self._seed("priority", cycle))
+            learned["priorities"] = Priorities.measure(self.mind, self.memory, config, generator)
+        return Priorities(learned["priorities"], config.priority)
+
     def _diagnose(self, moments: Moments) -> None:
         """Curves of how many directions each group uses."""
         context = self.mind.encode(moments.seen(RANKED))
@@ -240,6 +251,7 @@ class _Cycle:
     def _dream(self, cycle: int) -> None:
         config = self.config.dream
         generator = torch.Generator().manual_seed(self._seed("dream", cycle))
+        self.env.reseed(self._seed("dream", cycle))
         with self.reporter.phase("dream", total=config.explorations, unit="dreams") as bar:
 
             def on_dream(dream: Explored) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -52,6 +52,7 @@ class Mind:
         )
         self.average = AveragedModel(objective, multi_avg_fn=_ema(config.average))
         self.learned: dict[str, Any] = dict(FRESH)
+        self._compiled: Any = None
 
     @classmethod
     def create(
@@ -148,6 +149,16 @@ class Mind:
         """The averaged modules; before anything was learned those that will learn."""
         averaged: Objective = self.average.module  # type: ignore[assignment]
         return averaged if self.learned["updates"] else self.objective
+
+    @property
+    def learner(self) -> Callable[..., dict[str, Tensor]]:
+        """The objective to learn with: compiled on a GPU, where starting small kernels takes longer than they do."""
+        if self.device.type != "cuda":
+            return self.objective
+        if self._compiled is None:
+            self._compiled = torch.compile(self.objective, dynamic=True)
+        compiled: Callable[..., dict[str, Tensor]] = self._compiled
+        return compiled
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -11,13 +11,13 @@ from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 from .apparent import ApparentSizes
-from .copies import Copies, spawn_copies
+from .copies import sizes_of, spawn_copies
 from .engines import resizes
 from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .moments import Relivable
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
-from .physics import Clock, Engine, PhysicsControl, Scope, make_engine
+from .physics import Clock, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
 from .sage_env_cfg import SageEnvCfg
 from .scene_description import describe
@@ -25,7 +25,7 @@ from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
 from .senses.noise import SensorNoise
 from .senses.segmentation import Segmentation
 from .senses.senses import Senses
-from .sizes import Sizes, spawned
+from .sizes import spawned
 from .task import Task
 
 
@@ -84,7 +84,7 @@ class SageEnv(Relivable, Task):
         self.robot: Articulation = self.scene["robot"]
         self.loose: RigidObjectCollection = self.scene["objects"]
         engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
-        self.sizes = self._make_sizes(engine)
+        self.sizes, self.loose = sizes_of(self, engine, self._options)
         self.physics = PhysicsControl(engine, Clock(self), n, device, self.sizes)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
@@ -103,25 +103,6 @@ class SageEnv(Relivable, Task):
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
         self._begins = torch.ones(n, dtype=torch.bool, device=device)
 
-    def _make_sizes(self, engine: Engine) -> Sizes:
-        """Sizes of the loose objects, and views on their copies where there are some."""
-        several = len(self._options) > 1
-        copies = Copies(self.scene, len(self.objects)) if several and not resizes(self.cfg.sim.physics) else None
-
-        def follow(sizes: Sizes) -> None:
-            if copies is None:
-                engine.resize(sizes.scale, max(sizes.options))
-            else:
-                copies.choose(sizes)
-                engine.hold(copies.parked)
-
-        if copies is not None:
-            self.loose = copies.loose
-        sizes = Sizes(self.loose, self.objects, self._options, follow)
-        if several:
-            follow(sizes)
-        return sizes
-
     # -- stepping --------------------------------------------------------------------------
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
@@ -132,9 +113,15 @@ class SageEnv(Relivable, Task):
             options: Unused.
         """
         if seed is not None:
-            self.generator.manual_seed(seed)
+            self.reseed(seed)
         self._ticks = 0
         return super().reset(seed, options)
+
+    def reseed(self, seed: int) -> None:
+        """Seed everything that is drawn from now on, in resets and by sensors."""
+        self.generator.manual_seed(seed)
+        if self._noise:
+            self._noise.reseed(seed)
 
     def command(self, actions: Tensor) -> None:
         """Hand actions (N, A) in -1..1 to the actuators, which hold them until the next."""

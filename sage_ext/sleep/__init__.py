@@ -2,7 +2,8 @@
 
 from .kept import Keeper, Rehearsal
 from .moments import Moments, relive_moments
+from .priority import Priorities
 from .rounds import Rounds
 from .train import consolidate
 
-__all__ = ["Keeper", "Moments", "Rehearsal", "Rounds", "consolidate", "relive_moments"]
+__all__ = ["Keeper", "Moments", "Priorities", "Rehearsal", "Rounds", "consolidate", "relive_moments"]

@@ -23,6 +23,7 @@ from .variations import Draw, draw, schedule
 
 RESEEN = ("spatial", "rearranged")
 """Families in which already the first look is another."""
+Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
 TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match")
 """What has an axis of looks."""
 
@@ -98,7 +99,7 @@ def relive_moments(
     count: int,
     first_call: int,
     generator: torch.Generator,
-    on_moment: Callable[[int], None] | None = None,
+    stretches: Stretches | None = None,
 ) -> Moments:
     """Take moments from memory back into the simulator.
 
@@ -109,7 +110,8 @@ def relive_moments(
         count: How many moments.
         first_call: Number of the first call of the simulator, counted over the whole sleep.
         generator: Source of chance, on the CPU.
-        on_moment: Called with the number of moments just re-lived.
+        stretches: Draws stretches of memory, given how many, their length, a generator and the keys that are read;
+            None draws all alike.
 
     Raises:
         SageError: Memory holds no stretch that is long enough and has a snapshot at its instant.
@@ -119,11 +121,13 @@ def relive_moments(
     keys = ["observation", "action", "snapshot"]
     for family in schedule(config.variations, -(-(count - plain) // env.num_envs), first_call):
         n = min(env.num_envs, count - sum(map(len, parts)))
-        stretch = memory.sample_slices(n, slice_length(config), generator, snapshot_at=config.history, keys=keys)
+        length = slice_length(config)
+        if stretches is None:
+            stretch = memory.sample_slices(n, length, generator, snapshot_at=config.history, keys=keys)
+        else:
+            stretch = stretches(n, length, generator, keys)
         drawn = draw(config.variations, family, n, generator)
         parts.append(_relive(env, stretch, drawn, config, generator))
-        if on_moment is not None:
-            on_moment(n)
     return joined(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -13,6 +14,7 @@ from ..environment import Environment
 from ..memory import Memory
 from .kept import Rehearsal
 from .moments import Moments, joined, relive_moments
+from .priority import Priorities
 
 
 class Rounds:
@@ -27,6 +29,7 @@ class Rounds:
         config: How many moments, and whether to live ahead.
         seed: Seed of a round by its number.
         rehearsal: What earlier runs kept; follows what was lived again in each round.
+        priorities: Which moments are lived again more often; None draws all alike.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class Rounds:
         config: SleepConfig,
         seed: Callable[[int], int],
         rehearsal: Rehearsal | None = None,
+        priorities: Priorities | None = None,
     ) -> None:
         self._env, self._memory, self._config, self._seed = env, memory, config, seed
         self._rehearsal = rehearsal or Rehearsal()
+        self._stretches = None if priorities is None else partial(priorities.draw, memory)
 
     def lived_again(self, count: int) -> int:
         """How many of a round's moments are lived again; the rest is rehearsed."""
@@ -78,7 +83,8 @@ class Rounds:
         # Threads are counted by thread: the tensors of a step are too small to share out.
         torch.set_num_threads(1)
         config, generator = self._config, torch.Generator().manual_seed(self._seed(number))
+        self._env.reseed(self._seed(number))
         first = number * -(-self.lived_again(config.round) // self._env.num_envs)
         lived = self.lived_again(count)
-        moments = relive_moments(self._env, self._memory, config, lived, first, generator)
+        moments = relive_moments(self._env, self._memory, config, lived, first, generator, self._stretches)
         return joined([moments, *self._rehearsal.draw(count - lived, generator)])

@@ -91,7 +91,7 @@ def test_every_key_has_a_rule_a_default_and_nothing_else_does():
 def test_a_run_older_than_a_key_has_what_was_before_it(tmp_path):
     config, path = load_config(), tmp_path / "config.yaml"
     old = config.to_dict()
-    newer = {"after": None, "sleep.keep": 0, "sleep.rehearsal": 0.0}
+    newer = {"after": None, "sleep.keep": 0, "sleep.rehearsal": 0.0, "sleep.priority": 0.0}
     for key in newer:
         block, _, name = key.rpartition(".")
         del (old[block] if block else old)[name]

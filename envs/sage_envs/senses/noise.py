@@ -94,6 +94,10 @@ class SensorNoise:
         self._last: dict[str, Tensor] = {}
         self._known = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
 
+    def reseed(self, seed: int) -> None:
+        """Seed what is drawn from now on; dead taxels stay as they are."""
+        self._generator.manual_seed(seed)
+
     def _luck(self, shape: tuple[int, ...]) -> Tensor:
         return torch.rand(shape, generator=self._generator, device=self._env.device)
 
