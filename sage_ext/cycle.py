@@ -100,7 +100,6 @@ class _Cycle:
     ) -> None:
         self.config, self.run, self.phases, self.reporter, self.stop = config, run, phases, reporter, stop
         self.body, self.env = body, env
-        self.earlier = earlier_runs(config)
         self.memory: Memory = open_memory(run.memory, env, config.memory.capacity)
         if (run.checkpoint / "checkpoint.json").exists():
             self.mind = Mind.load(run.checkpoint, config.sleep, str(env.device))
@@ -108,8 +107,8 @@ class _Cycle:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
             fit = (spec, width, env.num_objects, config.sleep)
-            if self.earlier:
-                self.mind = Mind.inherit(self.earlier[0].checkpoint, *fit, str(env.device))
+            if config.after:
+                self.mind = Mind.inherit(earlier_runs(config)[0].checkpoint, *fit, str(env.device))
                 # What it comes from may learn on.
                 self.mind.save(run.checkpoint)
             else:
@@ -187,7 +186,8 @@ class _Cycle:
         config, learned = self.config.sleep, self.mind.learned
         if learned.get("sleep") != [self.state["visit"], cycle]:
             learned |= {"sleep": [self.state["visit"], cycle], "slept": 0, "round": 0}
-        rehearsal = Rehearsal([run.kept for run in self.earlier], config.rehearsal)
+        earlier = earlier_runs(self.config) if config.rehearsal else []
+        rehearsal = Rehearsal([run.kept for run in earlier], config.rehearsal)
         saved = time.monotonic()
         total = config.passes * (config.consolidations - learned["slept"])
         with self.reporter.phase("sleep", total=total, unit="moments") as bar:

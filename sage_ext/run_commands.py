@@ -39,6 +39,7 @@ def more_of_run(phase: str) -> Callable[[list[str], bool], int]:
     """The command that adds a phase to a finished run, under a config that may differ in what is not fixed."""
 
     def command(tokens: list[str], verbose: bool) -> int:
+        from .after import settled
         from .config import load_config
         from .config_checks import shown
 
@@ -57,6 +58,8 @@ def more_of_run(phase: str) -> Callable[[list[str], bool], int]:
                 if key.startswith(FIXED) and before[key] != after[key]:
                     problem = f"is fixed: this run began with {shown(before[key])}"
                     raise SageError(key, shown(after[key]), problem, "start a new run for another")
+            if phase == "sleep" and config.sleep.rehearsal:
+                config = settled(config)
             prepare(config.task.device)
             for key in before:
                 if before[key] != after[key]:

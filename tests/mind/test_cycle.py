@@ -271,7 +271,7 @@ def test_a_run_killed_in_its_sleep_ends_as_if_it_had_not_been(
         env={**os.environ, "PYTHONPATH": found},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     if slept is not None:
