@@ -89,7 +89,8 @@ def _figures(options: argparse.Namespace, seed: int) -> dict[tuple[str, str, str
     """Arm, case and metric -> figure."""
     from .probes import mean_score
 
-    first, found = options.tasks[0], {}
+    first: str = options.tasks[0]
+    found: dict[tuple[str, str, str], float] = {}
     for arm, rehearsal in ARMS.items():
         run: Path | None = None
         scores: list[dict[str, float]] = []

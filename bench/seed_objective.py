@@ -142,7 +142,8 @@ def _train(like: Mind, pairs: Moments, options: argparse.Namespace) -> tuple[Min
 
     from .ablation_arms import SeedObjective
 
-    mind, losses = _fresh(like, options.seed), []
+    mind = _fresh(like, options.seed)
+    losses: list[float] = []
     mind.objective.__class__ = SeedObjective
     passes = max(1, math.ceil(options.updates * options.batch / len(pairs)))
     config = load_config([f"sleep.batch={options.batch}", f"sleep.round={options.batch}", f"sleep.passes={passes}"])
