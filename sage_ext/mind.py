@@ -151,13 +151,13 @@ class Mind:
         return averaged if self.learned["updates"] else self.objective
 
     @property
-    def learner(self) -> Callable[..., dict[str, Tensor]]:
+    def learner(self) -> Callable[..., Any]:
         """The objective to learn with: compiled on a GPU, where starting small kernels takes longer than they do."""
         if self.device.type != "cuda":
             return self.objective
         if self._compiled is None:
             self._compiled = torch.compile(self.objective, dynamic=True)
-        compiled: Callable[..., dict[str, Tensor]] = self._compiled
+        compiled: Callable[..., Any] = self._compiled
         return compiled
 
     @contextmanager
