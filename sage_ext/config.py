@@ -1,7 +1,7 @@
 """The config: YAML files, presets and ``key=value`` overrides, turned into checked, frozen dataclasses.
 
 Defaults live in ``config/`` alone; the dataclasses say which keys there are and of which type, and
-:mod:`sage_ext.config_checks` what they may be.
+:mod:`sage_ext.config_checks` what they may be. A default in a dataclass is what runs had that are older than the key.
 """
 
 from __future__ import annotations
@@ -159,6 +159,9 @@ class SleepConfig:
     sense_dropout: float
     weights: WeightsConfig
     variations: VariationsConfig
+    keep: int = 0
+    rehearsal: float = 0.0
+    priority: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ class Config:
     wake: WakeConfig
     sleep: SleepConfig
     dream: DreamConfig
+    after: str | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Config:

@@ -33,7 +33,9 @@ def unknown_key(key: str, value: object, known: Iterable[str]) -> SageError:
 
 
 def build(cls: type, data: object, prefix: str) -> Any:
-    """Make a config class from plain nested values, every key given and of its type; ranges are not checked.
+    """Make a config class from plain nested values, each of its key's type; ranges are not checked.
+
+    A key may be missing if its field has a default.
 
     Args:
         cls: The dataclass.
@@ -52,10 +54,11 @@ def build(cls: type, data: object, prefix: str) -> Any:
     for name, value in data.items():
         if name not in hints:
             raise unknown_key(f"{prefix}{name}", value, keys(cls, prefix))
+    newer = {f.name for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
     for name in hints:
-        if name not in data:
+        if name not in data and name not in newer:
             raise SageError(prefix + name, "", "is missing", "set it")
-    return cls(**{name: _convert(hint, data[name], prefix + name) for name, hint in hints.items()})
+    return cls(**{name: _convert(hint, data[name], prefix + name) for name, hint in hints.items() if name in data})
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
+from .after import earlier_runs
 from .config import Config
 from .dream import Explored, explore
 from .dream_file import save_dreams
@@ -28,7 +29,7 @@ from .mind import Mind
 from .observation import ObservationSpec
 from .report import STARTING, Reporter, peak_gb
 from .runs import Run
-from .sleep import Moments, Rounds, consolidate
+from .sleep import Keeper, Moments, Priorities, Rehearsal, Rounds, consolidate
 from .threads import torch_threads
 from .wake import open_memory, wake
 
@@ -106,8 +107,13 @@ class _Cycle:
         else:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
-            seed = derived_seed(config.seed, "mind")
-            self.mind = Mind.create(spec, width, env.num_objects, config.sleep, seed, str(env.device))
+            fit = (spec, width, env.num_objects, config.sleep)
+            if config.after:
+                self.mind = Mind.inherit(earlier_runs(config)[0].checkpoint, *fit, str(env.device))
+                # What it comes from may learn on.
+                self.mind.save(run.checkpoint)
+            else:
+                self.mind = Mind.create(*fit, derived_seed(config.seed, "mind"), str(env.device))
         self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}, **run.state}
         self.spent: dict[str, float] = dict(self.state["seconds"])
 
@@ -181,6 +187,8 @@ class _Cycle:
         config, learned = self.config.sleep, self.mind.learned
         if learned.get("sleep") != [self.state["visit"], cycle]:
             learned |= {"sleep": [self.state["visit"], cycle], "slept": 0, "round": 0}
+        earlier = earlier_runs(self.config) if config.rehearsal else []
+        rehearsal = Rehearsal([run.kept for run in earlier], config.rehearsal)
         saved = time.monotonic()
         total = config.passes * (config.consolidations - learned["slept"])
         with self.reporter.phase("sleep", total=total, unit="moments") as bar:
@@ -191,11 +199,19 @@ class _Cycle:
                 for name, value in losses.items():
                     self.reporter.scalar(f"sleep/{name}", value, learned["updates"])
 
-            rounds = Rounds(self.env, self.memory, config, lambda number: self._seed("sleep", cycle, number))
+            def seed(number: int) -> int:
+                return self._seed("sleep", cycle, number)
+
+            rounds = Rounds(self.env, self.memory, config, seed, rehearsal, self._priorities(cycle))
+            share = min(1.0, config.keep / rounds.lived_again(config.consolidations))
+            keeper = Keeper(self.run.kept, f"{self.state['visit']}-{cycle}", share)
+            keeper.begin()
             with rounds.ahead(learned["round"], learned["slept"]) as lived:
                 for number, moments in lived:
                     generator = torch.Generator().manual_seed(self._seed("learn", cycle, number))
                     bar.note(doing="learning")
+                    lived_again = torch.arange(rounds.lived_again(len(moments)))
+                    keeper.keep(moments.take(lived_again), number, number * rounds.lived_again(config.round))
                     with self.mind.at_work():
                         losses = consolidate(self.mind, moments, config, generator, on_update)
                     learned |= {"slept": learned["slept"] + len(moments), "round": number + 1, "losses": losses}
@@ -216,6 +232,17 @@ class _Cycle:
             losses=losses,
         )
 
+    def _priorities(self, cycle: int) -> Priorities | None:
+        """What surprised as this sleep began."""
+        config, learned = self.config.sleep, self.mind.learned
+        if not config.priority:
+            learned.pop("priorities", None)
+            return None
+        if learned["round"] == 0 or "priorities" not in learned:
+            generator = torch.Generator().manual_seed(self._seed("priority", cycle))
+            learned["priorities"] = Priorities.measure(self.mind, self.memory, config, generator)
+        return Priorities(learned["priorities"], config.priority)
+
     def _diagnose(self, moments: Moments) -> None:
         """Curves of how many directions each group uses."""
         context = self.mind.encode(moments.seen(RANKED))
@@ -225,6 +252,7 @@ class _Cycle:
     def _dream(self, cycle: int) -> None:
         config = self.config.dream
         generator = torch.Generator().manual_seed(self._seed("dream", cycle))
+        self.env.reseed(self._seed("dream", cycle))
         with self.reporter.phase("dream", total=config.explorations, unit="dreams") as bar:
 
             def on_dream(dream: Explored) -> None:
@@ -257,6 +285,7 @@ class _Cycle:
             "policy": self.config.wake.policy,
             "seed": self.config.seed,
             "cycles": self.config.cycles,
+            **({"after": self.config.after} if self.config.after else {}),
             **self.state["results"],
             # What depends on the machine and the moment; everything above repeats with the seed.
             "measured": {

@@ -46,6 +46,9 @@ class Environment(Protocol):
     def reset(self, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin new episodes in all worlds."""
 
+    def reseed(self, seed: int) -> None:
+        """Seed everything that is drawn from now on, sensor noise among it."""
+
     def step(self, action: Tensor) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, dict[str, Any]]:
         """One step of all worlds; those that ended are reset in the same step."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from .config import SleepConfig
 from .context import checkpoint
 from .context.encoder import ContextEncoder
+from .errors import SageError
 from .learning.changes import ChangeHeads
 from .learning.objective import Objective, Weights
 from .learning.predictor import ContextPredictor
@@ -26,6 +27,8 @@ LEARNING = "learning/"
 """What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
 WIDE = 512
 """Inputs from which a layer learns slower."""
+FRESH = {"consolidations": 0, "updates": 0, "calibrated": False}
+"""What a mind has gone through at first."""
 SPEED_WIDTH = 1
 """An action is followed by the logarithm of the speed at which it is watched."""
 
@@ -50,7 +53,8 @@ class Mind:
             parameter_groups(objective, config.lr), weight_decay=config.weight_decay, fused=True
         )
         self.average = AveragedModel(objective, multi_avg_fn=_ema(config.average))
-        self.learned: dict[str, Any] = {"consolidations": 0, "updates": 0, "calibrated": False}
+        self.learned: dict[str, Any] = dict(FRESH)
+        self._compiled: Any = None
 
     @classmethod
     def create(
@@ -91,6 +95,48 @@ class Mind:
         mind.average.n_averaged.fill_(mind.learned["updates"])
         return mind
 
+    @classmethod
+    def inherit(
+        cls, folder: Path, spec: ObservationSpec, action_dim: int, bodies: int, config: SleepConfig, device: str
+    ) -> Mind:
+        """A mind that goes on in another environment, with what it learned before.
+
+        The senses stay the same; actions may have another width, see :meth:`ContextPredictor.take`.
+
+        Args:
+            folder: Where :meth:`save` wrote it.
+            spec: Senses of the environment.
+            action_dim: Width of its actions.
+            bodies: Loose objects of its scene.
+            config: Learning rate and weights of the loss.
+            device: Torch device.
+
+        Raises:
+            SageError: The environment has other senses, or another number of loose objects.
+        """
+        mind = cls.load(folder, config, device)
+        known = mind.objective.encoder.spec
+        for name in [*known.senses, *spec.senses]:
+            if known.senses.get(name) != spec.senses.get(name):
+                raise SageError("after", folder.parent, f"its mind knows another {name} sense", "keep task.resolution")
+        if mind.objective.heads.bodies != bodies:
+            problem = f"its mind reads {mind.objective.heads.bodies} loose objects, this task has {bodies}"
+            raise SageError("after", folder.parent, problem, "begin without it")
+        mind._take(action_dim + SPEED_WIDTH)
+        # Which sleep it was in is of no meaning here.
+        mind.learned = {k: v for k, v in mind.learned.items() if k in FRESH}
+        return mind
+
+    def _take(self, action_dim: int) -> None:
+        learning, averaged = self.objective, cast(Objective, self.average.module)
+        predictor = learning.predictor
+        weight = predictor.act.weight
+        for key, value in self.optimizer.state.get(weight, {}).items():
+            if value.dim() and action_dim > predictor.action_dim:
+                self.optimizer.state[weight][key] = predictor.wider(value, action_dim)
+        for each in (learning, averaged):
+            each.predictor.take(action_dim)
+
     def save(self, folder: Path) -> None:
         """Write everything needed to go on exactly.
 
@@ -105,6 +151,16 @@ class Mind:
         """The averaged modules; before anything was learned those that will learn."""
         averaged: Objective = self.average.module  # type: ignore[assignment]
         return averaged if self.learned["updates"] else self.objective
+
+    @property
+    def learner(self) -> Callable[..., Any]:
+        """The objective to learn with: compiled on a GPU, where starting small kernels takes longer than they do."""
+        if self.device.type != "cuda":
+            return self.objective
+        if self._compiled is None:
+            self._compiled = torch.compile(self.objective, dynamic=True)
+        compiled: Callable[..., Any] = self._compiled
+        return compiled
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .runs import Run
 
 FIXED = (
-    "runs", "name", "task.id", "task.physics", "task.resolution", "task.segmentation", "task.object_sizes",
+    "runs", "name", "after", "task.id", "task.physics", "task.resolution", "task.segmentation", "task.object_sizes",
     "task.episode_length_s", "memory.capacity", "memory.snapshot_every", "randomisation.",
 )  # fmt: skip
 """Beginnings of keys that a run keeps: what it remembers was made with them."""
@@ -23,10 +23,11 @@ def new_run(phases: list[str]) -> Callable[[list[str], bool], int]:
     """The command that lives through phases in a new run."""
 
     def command(tokens: list[str], verbose: bool) -> int:
+        from .after import settled
         from .config import load_config
         from .runs import Run
 
-        config = load_config(tokens)
+        config = settled(load_config(tokens))
         prepare(config.task.device)
         with Run.create(config) as run:
             return _live(run, {"phases": phases}, verbose, undo=run.discard)
@@ -38,6 +39,7 @@ def more_of_run(phase: str) -> Callable[[list[str], bool], int]:
     """The command that adds a phase to a finished run, under a config that may differ in what is not fixed."""
 
     def command(tokens: list[str], verbose: bool) -> int:
+        from .after import settled
         from .config import load_config
         from .config_checks import shown
 
@@ -56,6 +58,8 @@ def more_of_run(phase: str) -> Callable[[list[str], bool], int]:
                 if key.startswith(FIXED) and before[key] != after[key]:
                     problem = f"is fixed: this run began with {shown(before[key])}"
                     raise SageError(key, shown(after[key]), problem, "start a new run for another")
+            if phase == "sleep" and config.sleep.rehearsal:
+                config = settled(config)
             prepare(config.task.device)
             for key in before:
                 if before[key] != after[key]:

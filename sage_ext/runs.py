@@ -35,6 +35,7 @@ class Run:
         config: Its resolved config.
         memory: Folder of the memory; it and what follows may not exist yet.
         checkpoint: Folder of the checkpoint.
+        kept: Folder of the moments that sleep kept.
         tensorboard: Folder of the event files.
         summary: JSON file of the results.
         dreams: Picture of the dreams.
@@ -46,6 +47,7 @@ class Run:
         self.path, self.config, self._lock = path, config, lock
         self.memory = path / "memory"
         self.checkpoint = path / "checkpoint"
+        self.kept = path / "kept"
         self.tensorboard = path / "tensorboard"
         self.summary = path / "summary.json"
         self.dreams = path / "dreams.png"
@@ -171,7 +173,8 @@ def needed_bytes(config: Config) -> int:
     """Disk that a run takes at most: RGB and depth, the other senses and a snapshot a step, and a reserve."""
     steps = min(config.wake.episodes * config.task.steps * config.cycles, config.memory.capacity)
     pixel = 9 if config.task.segmentation else 7
-    return steps * (config.task.resolution**2 * pixel + 8000) + _RESERVE
+    kept = min(config.sleep.keep, config.sleep.consolidations) * (config.sleep.history + 2 * config.sleep.steps)
+    return (steps + kept) * (config.task.resolution**2 * pixel + 8000) + _RESERVE
 
 
 def _check_disk(config: Config, runs: Path) -> None:

@@ -33,6 +33,7 @@ examples:
   sage-ext cycle preset=debug seed=1 name=try        every path once, in seconds
   sage-ext wake wake.policy=expert wake.episodes=60  experience of the task's scripted expert
   sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
+  sage-ext cycle task=lift after=latest              another task, with the mind of the newest run
   sage-ext play task=reach policy=expert video=true    success of a policy, and a film of what the robot saw
   sage-ext view --latest --port 8080                 only for this machine, unless --host says otherwise
   sage-ext report --latest                           report.html in the run's folder; open it in a browser

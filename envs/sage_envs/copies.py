@@ -13,11 +13,16 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from .engines import resizes
+from .sizes import Sizes
+
 if TYPE_CHECKING:
+    from isaaclab.assets import RigidObjectCollection
     from isaaclab.scene import InteractiveScene
 
+    from .physics import Engine
+    from .sage_env import SageEnv
     from .sage_env_cfg import SageEnvCfg
-    from .sizes import Sizes
 
 DEPTH, STACK = 40.0, 5.0
 """How far below the floor copies wait, and how far above each other [m]."""
@@ -216,3 +221,28 @@ class _Points:
         columns = columns.repeat(self.sensor_count // len(columns), 1)
         for shown, whole in zip(buffers[-2:], self._pairs, strict=True):
             wp.to_torch(shown).copy_(wp.to_torch(whole).gather(1, columns))
+
+
+def sizes_of(env: SageEnv, engine: Engine, options: tuple[float, ...]) -> tuple[Sizes, RigidObjectCollection]:
+    """Sizes of an environment's loose objects, and these, as views on their copies where there are some.
+
+    Args:
+        env: The environment.
+        engine: Its engine.
+        options: Sizes, from :func:`sage_envs.sizes.spawned`.
+    """
+    several = len(options) > 1
+    copies = Copies(env.scene, len(env.objects)) if several and not resizes(env.cfg.sim.physics) else None
+    loose = env.loose if copies is None else copies.loose
+
+    def follow(sizes: Sizes) -> None:
+        if copies is None:
+            engine.resize(sizes.scale, max(sizes.options))
+        else:
+            copies.choose(sizes)
+            engine.hold(copies.parked)
+
+    sizes = Sizes(loose, env.objects, options, follow)
+    if several:
+        follow(sizes)
+    return sizes, loose

@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 from isaaclab.assets import Articulation, RigidObjectCollection
-from isaaclab.envs import DirectRLEnv
 from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
-from . import snapshot
 from .apparent import ApparentSizes
-from .copies import Copies, spawn_copies
-from .counterfactual import Observations, Variation, counterfactuals, render_states
-from .dreams import Dream, dream, foresee
+from .copies import sizes_of, spawn_copies
 from .engines import resizes
 from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
+from .moments import Relivable
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
-from .physics import Clock, Engine, PhysicsControl, Scope, make_engine
+from .physics import Clock, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
-from .rearrange import Ground, rearrange
-from .relive import relive
 from .sage_env_cfg import SageEnvCfg
-from .scene_description import POSE, Follow, describe
-from .scene_parts import Thing
-from .senses.audio import Source
+from .scene_description import describe
 from .senses.camera import TO_OPENGL, VIEWPOINT_WIDTH, camera_pose
-from .senses.hearing import no_sounds
 from .senses.noise import SensorNoise
-from .senses.paths import Barriers
 from .senses.segmentation import Segmentation
 from .senses.senses import Senses
-from .senses.touch import Touch
-from .sizes import Sizes, spawned
+from .sizes import spawned
+from .task import Task
 
 
-class SageEnv(DirectRLEnv):
+class SageEnv(Relivable, Task):
     """Parallel worlds that are seen, heard and felt.
 
-    A task adds what to do: actions, rewards, ends and resets. It names its loose objects, which come first among the
-    partners of the ``skin_contacts`` sensor, and where its robot's senses sit.
+    What a task adds is in :class:`~sage_envs.task.Task`, what can be done with remembered moments in
+    :class:`~sage_envs.moments.Relivable`.
 
     Attributes:
         physics: Gravity, friction, mass and more in force, world by world; see :mod:`sage_envs.physics`.
@@ -61,16 +51,6 @@ class SageEnv(DirectRLEnv):
     """
 
     cfg: SageEnvCfg
-    objects: tuple[Thing, ...]
-    camera_link = "chassis"
-    """Link that carries the camera and the ears."""
-    imu_link = "chassis"
-    shell, shell_size = "plastic", 0.2
-    """Material and size [m] of the links that feel, for the sound they make when struck."""
-    other_sources: tuple[Source, ...] = ()
-    """What sounds beside objects, links and motors; see :meth:`other_sounds`."""
-    time_odd: tuple[str, ...] = ()
-    """Proprioceptive entries that change sign when time runs backwards: velocities."""
 
     def __init__(self, cfg: SageEnvCfg, render_mode: str | None = None, **kwargs) -> None:
         """Build the scene and start the simulation.
@@ -104,7 +84,7 @@ class SageEnv(DirectRLEnv):
         self.robot: Articulation = self.scene["robot"]
         self.loose: RigidObjectCollection = self.scene["objects"]
         engine = make_engine(self.scene, self.sim.physics_manager, self.robot, self.loose)
-        self.sizes = self._make_sizes(engine)
+        self.sizes, self.loose = sizes_of(self, engine, self._options)
         self.physics = PhysicsControl(engine, Clock(self), n, device, self.sizes)
         self.viewpoint = torch.zeros(n, VIEWPOINT_WIDTH, device=device)
         self._mount = torch.tensor(self.cfg.camera_mount, device=device)
@@ -123,76 +103,6 @@ class SageEnv(DirectRLEnv):
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
         self._begins = torch.ones(n, dtype=torch.bool, device=device)
 
-    def _make_sizes(self, engine: Engine) -> Sizes:
-        """Sizes of the loose objects, and views on their copies where there are some."""
-        several = len(self._options) > 1
-        copies = Copies(self.scene, len(self.objects)) if several and not resizes(self.cfg.sim.physics) else None
-
-        def follow(sizes: Sizes) -> None:
-            if copies is None:
-                engine.resize(sizes.scale, max(sizes.options))
-            else:
-                copies.choose(sizes)
-                engine.hold(copies.parked)
-
-        if copies is not None:
-            self.loose = copies.loose
-        sizes = Sizes(self.loose, self.objects, self._options, follow)
-        if several:
-            follow(sizes)
-        return sizes
-
-    # -- what a task provides --------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def action_width(self) -> int:
-        """Numbers in one action."""
-
-    @abstractmethod
-    def _write_action(self) -> None:
-        """Hand :attr:`last_action` to the actuators."""
-
-    @abstractmethod
-    def _critic(self) -> dict[str, Tensor]:
-        """Named ground truth, each (N, ...) float32; never read by training."""
-
-    @abstractmethod
-    def _proprioception(self) -> dict[str, Tensor]:
-        """Named entries of the proprioceptive sense, each (N, k) in SI units."""
-
-    @abstractmethod
-    def make_touch(self) -> Touch:
-        """The robot's sense of touch."""
-
-    def followed(self) -> dict[str, list[Follow]]:
-        """What under ``critic`` tells where bodies and joints are, by their prims' names; for viewers."""
-        return {t.name: [Follow("object_pose", len(POSE) * i, POSE)] for i, t in enumerate(self.objects)}
-
-    def other_sounds(self, ticks: int) -> tuple[Tensor, Tensor]:
-        """What :attr:`other_sources` did in the last physics steps.
-
-        Args:
-            ticks: How many.
-
-        Returns:
-            Impulses (N, E, ticks) [N s], oldest step first, and where they are now (N, E, 3) [m].
-        """
-        return no_sounds(self.num_envs, ticks, self.device)
-
-    def barriers(self) -> Barriers | None:
-        """What blocks sound now."""
-        return None
-
-    @abstractmethod
-    def ground(self, rows: Tensor) -> Ground:
-        """Where loose objects can lie in remembered moments (n, S)."""
-
-    @property
-    def num_objects(self) -> int:
-        """How many loose objects a world has."""
-        return len(self.objects)
-
     # -- stepping --------------------------------------------------------------------------
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
@@ -203,9 +113,15 @@ class SageEnv(DirectRLEnv):
             options: Unused.
         """
         if seed is not None:
-            self.generator.manual_seed(seed)
+            self.reseed(seed)
         self._ticks = 0
         return super().reset(seed, options)
+
+    def reseed(self, seed: int) -> None:
+        """Seed everything that is drawn from now on, in resets and by sensors."""
+        self.generator.manual_seed(seed)
+        if self._noise:
+            self._noise.reseed(seed)
 
     def command(self, actions: Tensor) -> None:
         """Hand actions (N, A) in -1..1 to the actuators, which hold them until the next."""
@@ -292,40 +208,6 @@ class SageEnv(DirectRLEnv):
         """What a world looks like, as plain data; see :func:`sage_envs.scene_description.describe`."""
         return describe(self.sim.stage.GetPrimAtPath(self.scene.env_prim_paths[0]), self.followed())
 
-    # -- moments remembered and lived again --------------------------------------------------
-
-    def snapshot(self, env_ids: Tensor | None = None) -> Tensor:
-        """The present moment of some worlds as rows (n, S); see :mod:`sage_envs.snapshot`."""
-        return snapshot.take(self, env_ids)
-
-    def restore(self, rows: Tensor, env_ids: Tensor | None = None) -> None:
-        """Put remembered moments (n, S) back into some worlds; the others go on undisturbed."""
-        snapshot.restore(self, rows, env_ids)
-
-    def relive(self, rows: Tensor, actions: Tensor, **kwargs) -> dict[str, dict[str, Tensor]]:
-        """Live on from snapshots; see :func:`sage_envs.relive.relive`."""
-        return relive(self, rows, actions, **kwargs)
-
-    def counterfactuals(self, rows: Tensor, actions: Tensor, variations: Sequence[Variation], **kwargs) -> Observations:
-        """What would have been; see :func:`sage_envs.counterfactual.counterfactuals`."""
-        return counterfactuals(self, rows, actions, variations, **kwargs)
-
-    def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Snapshots with the loose objects elsewhere; see :func:`sage_envs.rearrange.rearrange`."""
-        return rearrange(self, rows, generator)
-
-    def render_states(self, rows: Tensor, viewpoint: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""
-        return render_states(self, rows, viewpoint)
-
-    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
-        """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
-        return dream(self, rows, actions, laws)
-
-    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
-        """Whether moments look fit for their laws (n,) bool; see :func:`sage_envs.dreams.foresee`."""
-        return foresee(self, rows, laws)
-
     def sense_state(self) -> dict[str, Tensor]:
         """What the senses carry from look to look, each (N, k)."""
         return self.senses.state()
@@ -337,14 +219,6 @@ class SageEnv(DirectRLEnv):
         if self._noise:
             self._noise.forget(env_ids)
         self._ticks = 0
-
-    @abstractmethod
-    def task_state(self) -> dict[str, Tensor]:
-        """What the task adds to a snapshot, each (N, k)."""
-
-    @abstractmethod
-    def set_task_state(self, env_ids: Tensor, state: dict[str, Tensor]) -> None:
-        """Inverse of :meth:`task_state` for some worlds."""
 
     def _reset_envs_from_buffer(self) -> Tensor | None:
         self.guard.end_lost_worlds()
@@ -362,10 +236,6 @@ class SageEnv(DirectRLEnv):
         self._begins[ids] = True
         if self._noise:
             self._noise.forget(ids)
-
-    @abstractmethod
-    def _reset_task(self, env_ids: Tensor) -> None:
-        """Place everything anew in some worlds."""
 
     # -- senses ----------------------------------------------------------------------------
 

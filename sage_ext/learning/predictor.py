@@ -58,18 +58,26 @@ class ContextPredictor(nn.Module):
         horizons: Steps ahead, each at least 1.
         hidden: Width of the bottleneck.
         seed: Seed of the initial weights; None takes torch's global generator.
+        narrowest: Narrowest actions that are taken; they are filled up with zeros before their last number. None
+            takes those of ``action_dim`` alone.
 
     Raises:
         SageError: No horizon, or one below 1.
     """
 
     def __init__(
-        self, action_dim: int, horizons: Sequence[int] = (1, 2, 4), hidden: int = 512, seed: int | None = None
+        self,
+        action_dim: int,
+        horizons: Sequence[int] = (1, 2, 4),
+        hidden: int = 512,
+        seed: int | None = None,
+        narrowest: int | None = None,
     ) -> None:
         super().__init__()
         if not horizons or min(horizons) < 1:
             raise SageError("horizons", list(horizons), "must be steps >= 1", "use [1, 2, 4]")
         self.action_dim, self.horizons, self.hidden = action_dim, tuple(sorted(set(horizons))), hidden
+        self.narrowest = action_dim if narrowest is None else narrowest
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
@@ -87,7 +95,8 @@ class ContextPredictor(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs, as plain JSON types."""
-        return {"action_dim": self.action_dim, "horizons": list(self.horizons), "hidden": self.hidden}
+        own = {"action_dim": self.action_dim, "horizons": list(self.horizons), "hidden": self.hidden}
+        return own | ({"narrowest": self.narrowest} if self.narrowest < self.action_dim else {})
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ContextPredictor:
@@ -109,8 +118,7 @@ class ContextPredictor(nn.Module):
         """
         if actions.shape[-2] not in self.horizons:
             raise SageError("horizon", actions.shape[-2], "was not trained", f"use one of {list(self.horizons)}")
-        self._check(actions)
-        return self._predict(context, self.compress(context), actions)
+        return self._predict(context, self.compress(context), self._fitted(actions))
 
     def unroll(self, context: Tensor, actions: Tensor) -> dict[int, Prediction]:
         """Predict from every moment of sequences, for every horizon that fits in.
@@ -125,7 +133,7 @@ class ContextPredictor(nn.Module):
         Raises:
             SageError: Actions of another width.
         """
-        self._check(actions)
+        actions = self._fitted(actions)
         time, code = context.shape[1], self.compress(context)
         found: dict[int, Prediction] = {}
         for h in self.horizons:
@@ -142,6 +150,30 @@ class ContextPredictor(nn.Module):
         bounded = _LOG_VARIANCE * torch.tanh(self.log_variance(code) / _LOG_VARIANCE)
         return Prediction(context + self.change(code), bounded)
 
-    def _check(self, actions: Tensor) -> None:
-        if actions.shape[-1] != self.action_dim:
+    def take(self, action_dim: int) -> None:
+        """Take actions of another width as well as those so far: nothing is known of what is new in them.
+
+        Args:
+            action_dim: Their width.
+        """
+        self.narrowest = min(self.narrowest, action_dim)
+        if action_dim > self.action_dim:
+            self.act.weight.data = self.wider(self.act.weight.data, action_dim)
+            self.act.in_features, self.action_dim = self.act.weight.shape[1], action_dim
+
+    def wider(self, weight: Tensor, action_dim: int) -> Tensor:
+        """What belongs to the weights of actions (hidden, steps x width), for actions of a larger width."""
+        steps = weight.unflatten(1, (self.horizons[-1], -1))
+        return widened(steps, action_dim).flatten(1)
+
+    def _fitted(self, actions: Tensor) -> Tensor:
+        if not self.narrowest <= actions.shape[-1] <= self.action_dim:
             raise SageError("actions.shape", tuple(actions.shape), f"must end in {self.action_dim}", "match the task")
+        return widened(actions, self.action_dim)
+
+
+def widened(actions: Tensor, width: int) -> Tensor:
+    """Actions (..., A) filled up with zeros before their last number, which is the speed: (..., width)."""
+    if actions.shape[-1] == width:
+        return actions
+    return torch.cat([nn.functional.pad(actions[..., :-1], (0, width - actions.shape[-1])), actions[..., -1:]], -1)

@@ -118,8 +118,18 @@ class Page:
         if job.total:
             _set(self._bar, "value", min(100.0, 100.0 * (job.done or 0) / job.total))
         loss = job.metrics.get("sleep/loss")
-        if loss is not None and (not self._losses or self._losses[-1][1] != loss):
+        if replaying is None and loss is not None and (not self._losses or self._losses[-1][1] != loss):
             self._losses.append((time.monotonic() - self._begin, loss))
+            self._loss.data = _columns(self._losses)
+
+    def recall(self, losses: Sequence[tuple[float, float]]) -> None:
+        """Show the loss of a job that is over.
+
+        Args:
+            losses: Update and loss.
+        """
+        if losses:
+            self._losses = deque(losses, maxlen=SHOWN)
             self._loss.data = _columns(self._losses)
 
     def show(self, scene: Scene | None, looks: Sequence[Look], thoughts: Sequence[Thought], mind: bool) -> None:

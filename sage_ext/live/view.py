@@ -14,10 +14,11 @@ from ..config_checks import STEPS_PER_SECOND
 from ..errors import SageError
 from ..jobs import JobStatus, request, status
 from ..runs import Run
+from .curve import losses
 from .follow import Follower
 from .guard import GuardedServer
 from .insight import Insight
-from .page import Page
+from .page import SHOWN, Page
 from .publish import FOLDER
 from .replay import Replay
 from .scene import Scene
@@ -142,6 +143,7 @@ class View:
     def _make_source(self) -> Follower | Replay:
         if self._status.alive:
             return Follower(self._run.path, self._world)
+        self._page.recall(losses(self._run.tensorboard, SHOWN))
         return Replay(self._memory, self._world, 1.0 / STEPS_PER_SECOND)
 
     def _press(self, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,16 +15,17 @@ from ..config import SleepConfig
 from ..environment import Environment, Observation
 from ..learning.changes import CHANGES, width
 from ..learning.objective import Batch
+from ..learning.predictor import widened
 from ..memory import Memory
 from ..mind import with_speed
+from .told import what_changed
 from .variations import Draw, draw, schedule
 
 RESEEN = ("spatial", "rearranged")
 """Families in which already the first look is another."""
+Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
 TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match")
 """What has an axis of looks."""
-SETTLED = 2
-"""Looks after which a change of velocity or of physics can be sensed."""
 
 
 @dataclass
@@ -57,6 +58,10 @@ class Moments:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    def take(self, which: Tensor) -> Moments:
+        """Some of the moments."""
+        return Moments(**{f.name: _each(getattr(self, f.name), lambda v: v[which]) for f in fields(self)})
 
     def batch(self, which: Tensor, device: torch.device) -> Batch:
         """Some moments, which have as many looks each, as a training batch."""
@@ -94,7 +99,7 @@ def relive_moments(
     count: int,
     first_call: int,
     generator: torch.Generator,
-    on_moment: Callable[[int], None] | None = None,
+    stretches: Stretches | None = None,
 ) -> Moments:
     """Take moments from memory back into the simulator.
 
@@ -105,7 +110,8 @@ def relive_moments(
         count: How many moments.
         first_call: Number of the first call of the simulator, counted over the whole sleep.
         generator: Source of chance, on the CPU.
-        on_moment: Called with the number of moments just re-lived.
+        stretches: Draws stretches of memory, given how many, their length, a generator and the keys that are read;
+            None draws all alike.
 
     Raises:
         SageError: Memory holds no stretch that is long enough and has a snapshot at its instant.
@@ -115,12 +121,25 @@ def relive_moments(
     keys = ["observation", "action", "snapshot"]
     for family in schedule(config.variations, -(-(count - plain) // env.num_envs), first_call):
         n = min(env.num_envs, count - sum(map(len, parts)))
-        stretch = memory.sample_slices(n, slice_length(config), generator, snapshot_at=config.history, keys=keys)
+        length = slice_length(config)
+        if stretches is None:
+            stretch = memory.sample_slices(n, length, generator, snapshot_at=config.history, keys=keys)
+        else:
+            stretch = stretches(n, length, generator, keys)
         drawn = draw(config.variations, family, n, generator)
         parts.append(_relive(env, stretch, drawn, config, generator))
-        if on_moment is not None:
-            on_moment(n)
-    return Moments(**{f.name: _join([getattr(p, f.name) for p in parts]) for f in fields(Moments)})
+    return joined(parts)
+
+
+def joined(parts: Sequence[Moments]) -> Moments:
+    """Moments of several origins as one, the actions of all as wide as the widest."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max(p.actions.shape[-1] for p in parts)
+    even = [
+        replace(p, actions=widened(p.actions, width), varied_actions=widened(p.varied_actions, width)) for p in parts
+    ]
+    return Moments(**{f.name: _join([getattr(p, f.name) for p in even]) for f in fields(Moments)})
 
 
 def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: torch.Generator) -> Moments:
@@ -190,7 +209,7 @@ def _relive(
     depths = remembered["depth"], varied["depth"]
     # At half speed there may be a look more than is wanted.
     sights = plain["sight"], {k: v[:, :looks] for k, v in lived["sight"].items()}
-    change, asked = _changes(drawn, *sights, depths)
+    change, asked = what_changed(drawn, *sights, depths)
     lived_again = Moments(
         history={k: v[:, :past] for k, v in senses.items()},
         remembered=remembered,
@@ -240,44 +259,6 @@ def _between(actions: Tensor, instant: float, speed: float) -> Tensor:
     first = int(instant)
     last = max(first + 1, round(instant + speed))
     return actions[:, min(first, actions.shape[1] - 1) : last].mean(dim=1)
-
-
-def _changes(
-    drawn: Draw, before: Observation, after: Observation, depths: tuple[Tensor, Tensor]
-) -> tuple[Observation, Observation]:
-    """By how much the varied branch differs, and where that can be sensed."""
-    n, looks = depths[0].shape[:2]
-    settled = (torch.arange(looks) >= SETTLED).view(1, -1, 1)
-    usual = drawn.speed == 1.0
-    change, asked = {}, {}
-    for name, factor in (("gravity", drawn.gravity), ("friction", drawn.friction), ("mass", drawn.mass)):
-        change[f"log_{name}"] = factor.log().view(n, 1, 1).expand(n, looks, 1)
-        asked[f"log_{name}"] = (settled & usual).expand(n, looks, 1)
-    change["log_speed"] = torch.full((n, looks, 1), math.log(drawn.speed))
-    asked["log_speed"] = settled.expand(n, looks, 1)
-    bodies = before["position"].shape[2]
-    # At another speed the looks of the two branches show other instants.
-    seen = in_view(before, depths[0]) & in_view(after, depths[1]) & usual
-    each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
-    change["object_position"] = (after["position"] - before["position"]).cpu().flatten(2)
-    change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)
-    asked["object_position"], asked["object_velocity"] = each, each & settled
-    return change, asked
-
-
-def in_view(sight: Observation, depth: Tensor) -> Tensor:
-    """Which loose objects are in the picture and not hidden (n, T, B) bool.
-
-    Args:
-        sight: Where the objects are, see :class:`sage_ext.environment.Environment`.
-        depth: The picture (n, T, H, W, 1) [m].
-    """
-    n, looks, height, width = depth.shape[:4]
-    row, column = sight["pixel"].cpu().long().unbind(-1)
-    flat = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-    there = depth.reshape(n, looks, -1).gather(2, flat)
-    near = (there - sight["position"][..., 0].cpu()).abs() < 1.5 * sight["radius"].cpu() + 0.02
-    return sight["in_frame"].cpu() & near
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
 from ..config import SleepConfig
 from ..environment import Environment
 from ..memory import Memory
-from .moments import Moments, relive_moments
+from .kept import Rehearsal
+from .moments import Moments, joined, relive_moments
+from .priority import Priorities
 
 
 class Rounds:
@@ -25,10 +28,26 @@ class Rounds:
         memory: Where moments come from.
         config: How many moments, and whether to live ahead.
         seed: Seed of a round by its number.
+        rehearsal: What earlier runs kept; follows what was lived again in each round.
+        priorities: Which moments are lived again more often; None draws all alike.
     """
 
-    def __init__(self, env: Environment, memory: Memory, config: SleepConfig, seed: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        memory: Memory,
+        config: SleepConfig,
+        seed: Callable[[int], int],
+        rehearsal: Rehearsal | None = None,
+        priorities: Priorities | None = None,
+    ) -> None:
         self._env, self._memory, self._config, self._seed = env, memory, config, seed
+        self._rehearsal = rehearsal or Rehearsal()
+        self._stretches = None if priorities is None else partial(priorities.draw, memory)
+
+    def lived_again(self, count: int) -> int:
+        """How many of a round's moments are lived again; the rest is rehearsed."""
+        return count - self._rehearsal.count(count)
 
     @contextmanager
     def ahead(self, number: int, slept: int) -> Iterator[Iterator[tuple[int, Moments]]]:
@@ -64,5 +83,8 @@ class Rounds:
         # Threads are counted by thread: the tensors of a step are too small to share out.
         torch.set_num_threads(1)
         config, generator = self._config, torch.Generator().manual_seed(self._seed(number))
-        first = number * -(-config.round // self._env.num_envs)
-        return relive_moments(self._env, self._memory, config, count, first, generator)
+        self._env.reseed(self._seed(number))
+        first = number * -(-self.lived_again(config.round) // self._env.num_envs)
+        lived = self.lived_again(count)
+        moments = relive_moments(self._env, self._memory, config, lived, first, generator, self._stretches)
+        return joined([moments, *self._rehearsal.draw(count - lived, generator)])

@@ -51,7 +51,7 @@ def consolidate(
             part = moments.batch(which, mind.device)
             share = len(which) / count
             with mind.precision():
-                losses = objective(part, generator)
+                losses = mind.learner(part, generator)
             (losses["loss"] * share).backward()
             losses |= {"collapsed": objective.collapsed(part)["loss"]}
             for key, value in losses.items():

@@ -160,7 +160,7 @@ def test_a_full_disk_is_refused(cycle, tmp_path, capfd, monkeypatch):
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 10**8))
     assert main(["cycle"]) == 2
-    one_line(capfd, "disk has 0.5 GB free, this run needs 1.1 GB", "free space")
+    one_line(capfd, "disk has 0.5 GB free, this run needs 1.3 GB", "free space")
     assert not list(tmp_path.iterdir())
 
 

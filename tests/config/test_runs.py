@@ -131,9 +131,12 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_made(config, mon
 
 
 def test_needed_disk_grows_with_what_is_remembered_up_to_the_capacity():
-    assert needed_bytes(load_config()) == pytest.approx(3600 * 36_000 + 1e9, rel=0.01)
-    full = needed_bytes(load_config(["wake.episodes=100000"]))
-    assert full == needed_bytes(load_config(["wake.episodes=200000"])) == pytest.approx(1e5 * 36_700 + 1e9, rel=0.01)
+    assert needed_bytes(load_config(["sleep.keep=0"])) == pytest.approx(3600 * 36_700 + 1e9, rel=0.001)
+    full = needed_bytes(load_config(["wake.episodes=100000", "sleep.keep=0"]))
+    kept = needed_bytes(load_config(["wake.episodes=200000"]))
+    assert full == pytest.approx(1e5 * 36_700 + 1e9, rel=0.01)
+    # 512 moments of a look before, and three of each branch.
+    assert kept == pytest.approx(full + 512 * 7 * 36_700, rel=0.001)
     assert needed_bytes(load_config(["task.resolution=128"])) > 1.3e9
 
 

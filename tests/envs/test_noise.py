@@ -132,6 +132,12 @@ def test_the_environment_gives_noisy_senses_in_its_space_and_true_ground_truth(e
     assert not torch.equal(twice[0]["policy"]["visual"], twice[1]["policy"]["visual"])
     assert torch.equal(twice[0]["critic"]["robot_pose"], twice[1]["critic"]["robot_pose"])
     assert torch.isfinite(pose).all()
+    for _ in range(2):
+        env.reseed(7)
+        twice.append(env.relive(rows, torch.zeros(WORLDS, 3, 2)))
+    assert all(torch.equal(v, twice[-1]["policy"][k]) for k, v in twice[-2]["policy"].items())
+    once = env.reset(seed=5)[0]["policy"]
+    assert all(torch.equal(v, once[k]) for k, v in env.reset(seed=5)[0]["policy"].items())
 
 
 def test_every_named_model_is_known_to_the_command_line() -> None:

@@ -110,9 +110,12 @@ class BallWorld:
 
     def reset(self, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         if seed is not None:
-            self.generator.manual_seed(seed)
+            self.reseed(seed)
         self._place(torch.ones(self.num_envs, dtype=torch.bool))
         return self._observe(), {}
+
+    def reseed(self, seed: int) -> None:
+        self.generator.manual_seed(seed)
 
     def step(self, action: Tensor) -> tuple[dict[str, Any], Tensor, Tensor, Tensor, dict[str, Any]]:
         self.state["action"] = action.clamp(-1, 1)

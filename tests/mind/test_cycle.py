@@ -229,38 +229,54 @@ from tests.mind.ball_world import BallBody
 from tests.mind.conftest import shrink
 from tests.mind.test_cycle import Goals, Stop
 
-calls = 0
+path, point, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+owner, name = {"relive": (Goals, "relive"), "update": (torch.optim.AdamW, "step"), "save": (os, "replace")}[point]
+once = getattr(owner, name)
 
-class Mortal(Goals):
-    def relive(self, *args, **options):
-        global calls
-        calls += 1
-        if calls == 18:  # of 12 calls a round: in the midst of the second
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().relive(*args, **options)
+def mortal(*args, **options):
+    global count
+    if point != "save" or str(args[1]).endswith("checkpoint.json"):
+        count -= 1
+    if not count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return once(*args, **options)
 
+setattr(owner, name, mortal)
 torch.set_num_threads(1)
 shrink(pytest.MonkeyPatch())
-cycle.SAVE_EVERY_S = float(sys.argv[2])
-with Run.open(sys.argv[1]) as run:
-    cycle.run_phases(run.config, run, cycle.PHASES, Reporter(file=io.StringIO()), Stop(), BallBody(Mortal))
+cycle.SAVE_EVERY_S = -1.0
+with Run.open(path) as run:
+    cycle.run_phases(run.config, run, cycle.PHASES, Reporter(file=io.StringIO()), Stop(), BallBody(Goals))
 """
 
 
-def test_a_run_killed_in_its_sleep_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
-    """Without living ahead, so that it is known when the first round was learned from and saved."""
-    path = begin(tmp_path, "sleep.background=false")
+@pytest.mark.parametrize(
+    ("background", "point", "count", "slept"),
+    [
+        # Of 12 calls a round, and 3 updates: in the midst of the second.
+        pytest.param(False, "relive", 18, 12, id="reliving"),
+        pytest.param(True, "relive", 18, None, id="relivingahead"),
+        pytest.param(True, "update", 5, 12, id="learning"),
+        pytest.param(True, "save", 2, 12, id="saving"),
+    ],
+)
+def test_a_run_killed_in_its_sleep_ends_as_if_it_had_not_been(
+    whole: Path, tmp_path: Path, background: bool, point: str, count: int, slept: int | None
+) -> None:
+    """Where the next round is lived ahead, it is not known whether this one was learned from and saved."""
+    path = begin(tmp_path, f"sleep.background={background}")
     found = os.pathsep.join(str(REPO / part) for part in ("", "envs", "tasks"))
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path), "-1"],
+        [sys.executable, "-c", KILLED, str(path), point, str(count)],
         cwd=REPO,
         env={**os.environ, "PYTHONPATH": found},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert weights(path)[1]["extra"]["learned"]["slept"] == 12, "a checkpoint was taken after the first round"
+    if slept is not None:
+        assert weights(path)[1]["extra"]["learned"]["slept"] == slept, "a checkpoint was taken after the first round"
     assert json.loads((path / "state.json").read_text())["phase"] == 1
     go(path)
     assert_same(path, whole)

@@ -106,3 +106,18 @@ def test_who_was_saved_learns_on_as_if_nothing_had_been(
     assert equal(state(again.objective), state(mind.objective))
     assert equal(state(again.acting), state(mind.acting))
     assert equal(again.optimizer.state_dict()["state"][0], mind.optimizer.state_dict()["state"][0])
+
+
+def test_only_a_gpu_compiles_and_once(remembered: Remembered, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[torch.nn.Module] = []
+
+    def compile_(module: torch.nn.Module, **options: bool) -> torch.nn.Module:
+        compiled.append(module)
+        return torch.nn.Sequential(module)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    mind = make_mind(remembered[0], asked())
+    assert mind.learner is mind.objective and not compiled
+    mind.device = torch.device("cuda")
+    assert mind.learner is mind.learner is not mind.objective
+    assert compiled == [mind.objective]

@@ -13,7 +13,8 @@ from sage_ext.environment import Observation
 from sage_ext.errors import SageError
 from sage_ext.memory import Memory
 from sage_ext.sleep import Moments, relive_moments
-from sage_ext.sleep.moments import in_view, slice_length
+from sage_ext.sleep.moments import slice_length
+from sage_ext.sleep.told import in_view
 from sage_ext.sleep.variations import FAMILIES, draw
 
 from .ball_world import BallWorld, sense_names

@@ -49,12 +49,28 @@ def test_each_round_draws_from_a_seed_of_its_own(remembered: Remembered) -> None
     config = configured(*ASKED, "sleep.background=false").sleep
     with Rounds(*remembered, config, lambda number: asked.append(number) or 7).ahead(0, 0) as lived:  # type: ignore[func-returns-value]
         first, second, _ = (moments.actions for _, moments in lived)
-    assert asked == [0, 1, 2] and torch.equal(first[:6], second[:6]), "the same seed draws the same stretches"
+    assert asked == [0, 0, 1, 1, 2, 2] and torch.equal(first[:6], second[:6]), "the same seed draws the same stretches"
 
 
 def test_rounds_that_are_left_are_what_they_would_have_been(remembered: Remembered) -> None:
     whole, rest = all_of(remembered), all_of(remembered, number=1, slept=12)
     assert list(rest) == [1, 2] and all(same(rest[number], whole[number]) for number in rest)
+
+
+class Noisy(BallWorld):
+    """Its skin itches."""
+
+    def _observe(self) -> dict[str, dict[str, torch.Tensor]]:
+        seen = super()._observe()
+        itch = torch.rand(self.num_envs, 128, generator=self.generator)
+        return {**seen, "policy": {**seen["policy"], "tactile": seen["policy"]["tactile"] + itch}}
+
+
+def test_what_the_environment_draws_is_what_it_would_have_been(remembered: Remembered) -> None:
+    noisy = Noisy(6, 30, 32), remembered[1]
+    whole, rest = all_of(noisy), all_of(noisy, number=1, slept=12)
+    assert all(same(rest[number], whole[number]) for number in rest)
+    assert not same(whole[0], all_of(remembered)[0])
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -14,7 +14,8 @@ import pytest
 pytestmark = pytest.mark.sim
 
 COMMAND = [sys.executable, "-m", "sage_ext"]
-SMALL = ["preset=debug", "seed=3", "dream.laws=[float,vanish]"]
+# With sensor noise, which is drawn too.
+SMALL = ["preset=debug", "seed=3", "dream.laws=[float,vanish]", "task.noise=harsh"]
 
 
 def summary(run: Path) -> dict:
@@ -64,3 +65,6 @@ def test_interrupted_and_resumed_is_as_if_it_never_was(uninterrupted: Path, tmp_
     done = subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert summary(run) == summary(uninterrupted)
+    # The name of its file is the hash of all that was learned.
+    (learned,), (undisturbed,) = (p.glob("checkpoint/*.safetensors") for p in (run, uninterrupted))
+    assert learned.name == undisturbed.name

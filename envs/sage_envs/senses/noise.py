@@ -94,6 +94,10 @@ class SensorNoise:
         self._last: dict[str, Tensor] = {}
         self._known = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
 
+    def reseed(self, seed: int) -> None:
+        """Seed what is drawn from now on; dead taxels stay as they are."""
+        self._generator.manual_seed(seed)
+
     def _luck(self, shape: tuple[int, ...]) -> Tensor:
         return torch.rand(shape, generator=self._generator, device=self._env.device)
 
@@ -108,8 +112,11 @@ class SensorNoise:
         """
         readings = {name: getattr(self, f"_{name}")(value) for name, value in policy.items()}
         for name, value in readings.items():
-            if self._cfg.dropout and name in self._last:
-                lost = (self._luck((len(value),)) < self._cfg.dropout) & self._known
+            if not self._cfg.dropout:
+                continue
+            # Drawn in any case: chance must not depend on what was looked at before.
+            lost = (self._luck((len(value),)) < self._cfg.dropout) & self._known
+            if name in self._last:
                 readings[name] = torch.where(lost.view(-1, *[1] * (value.dim() - 1)), self._last[name], value)
         self._last |= readings
         self._known[:] = True

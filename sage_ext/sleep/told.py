@@ -1,0 +1,62 @@
+"""What the simulator tells of a variation: by how much the branches differ, where that can be sensed."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..environment import Observation
+from .variations import Draw
+
+SETTLED = 2
+"""Looks after which a change of velocity or of physics can be sensed."""
+
+
+def what_changed(
+    drawn: Draw, before: Observation, after: Observation, depths: tuple[Tensor, Tensor]
+) -> tuple[Observation, Observation]:
+    """By how much the varied branch differs, and where that can be sensed.
+
+    Args:
+        drawn: The variation.
+        before: Where the loose objects are in the remembered branch, see :class:`sage_ext.environment.Environment`.
+        after: The same of the varied branch.
+        depths: Both branches' pictures (n, T, H, W, 1) [m].
+
+    Returns:
+        Kind of change -> (n, T, k), and where it is asked, bool.
+    """
+    n, looks = depths[0].shape[:2]
+    settled = (torch.arange(looks) >= SETTLED).view(1, -1, 1)
+    usual = drawn.speed == 1.0
+    change, asked = {}, {}
+    for name, factor in (("gravity", drawn.gravity), ("friction", drawn.friction), ("mass", drawn.mass)):
+        change[f"log_{name}"] = factor.log().view(n, 1, 1).expand(n, looks, 1)
+        asked[f"log_{name}"] = (settled & usual).expand(n, looks, 1)
+    change["log_speed"] = torch.full((n, looks, 1), math.log(drawn.speed))
+    asked["log_speed"] = settled.expand(n, looks, 1)
+    bodies = before["position"].shape[2]
+    # At another speed the looks of the two branches show other instants.
+    seen = in_view(before, depths[0]) & in_view(after, depths[1]) & usual
+    each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
+    change["object_position"] = (after["position"] - before["position"]).cpu().flatten(2)
+    change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)
+    asked["object_position"], asked["object_velocity"] = each, each & settled
+    return change, asked
+
+
+def in_view(sight: Observation, depth: Tensor) -> Tensor:
+    """Which loose objects are in the picture and not hidden (n, T, B) bool.
+
+    Args:
+        sight: Where the objects are, see :class:`sage_ext.environment.Environment`.
+        depth: The picture (n, T, H, W, 1) [m].
+    """
+    n, looks, height, width = depth.shape[:4]
+    row, column = sight["pixel"].cpu().long().unbind(-1)
+    flat = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    there = depth.reshape(n, looks, -1).gather(2, flat)
+    near = (there - sight["position"][..., 0].cpu()).abs() < 1.5 * sight["radius"].cpu() + 0.02
+    return sight["in_frame"].cpu() & near
