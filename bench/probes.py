@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,9 @@ def probe(mind: Mind, task: str, fit: Lived, judge: Lived) -> dict[str, dict[str
     return judged(task, contexts(mind, fit), fit, contexts(mind, judge), judge)
 
 
-def judged(task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived) -> dict[str, dict[str, float]]:
+def judged(
+    task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived, groups: Mapping[str, slice] | None = None
+) -> dict[str, dict[str, float]]:
     """Scores of probes on contexts.
 
     Args:
@@ -151,6 +154,7 @@ def judged(task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived) -> 
         fit: Those episodes.
         told: Contexts of the episodes that they are judged on.
         judge: Those episodes.
+        groups: Where the groups are; those of contexts by default.
 
     Returns:
         ``whole`` or a group -> quantity -> R2 or balanced accuracy; NaN where there were too few samples.
@@ -159,7 +163,7 @@ def judged(task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived) -> 
 
     from .readout import WHOLE, Readout
 
-    groups = {name: group.slice for name, group in GROUPS.items()}
+    groups = groups or {name: group.slice for name, group in GROUPS.items()}
     found: dict[str, dict[str, list[float]]] = {part: {} for part in (WHOLE, *groups)}
     shared: dict[bytes, Readout] = {}
     pairs = list(zip(ask(task, fit), ask(task, judge), strict=True))
