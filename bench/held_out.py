@@ -126,6 +126,7 @@ def _wake(plan: Plan, policy: str, seed: int, runs: Path, worlds: int) -> None:
         f"task.episode_length_s={plan.seconds}",
         "task.segmentation=true",
         f"wake.policy={policy}",
+        "wake.disturbance=0",
         f"wake.episodes={each}",
         f"memory.capacity={(each + worlds) * steps}",
         "sleep.history=0",

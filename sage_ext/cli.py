@@ -136,10 +136,11 @@ def _ask(command: str) -> Callable[[list[str], bool], int]:
 
 
 COMMANDS: dict[str, Callable[[list[str], bool], int]] = {
-    "cycle": new_run(["wake", "sleep", "dream"]),
+    "cycle": new_run(["wake", "sleep", "dream"], learns=True),
     "wake": new_run(["wake"]),
     "sleep": more_of_run("sleep"),
     "dream": more_of_run("dream"),
+    "act": more_of_run("act"),
     "resume": resume_run,
     "status": _status,
     **{command: _ask(command) for command in ("pause", "unpause", "stop")},

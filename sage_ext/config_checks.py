@@ -105,8 +105,9 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "randomisation.light_turn_deg": between(0, 180),
     "memory.capacity": between(1, 10**9),
     "memory.snapshot_every": between(1, 10**6),
-    "wake.policy": one_of("random", "expert"),
+    "wake.policy": one_of("random", "expert", "sage"),
     "wake.episodes": between(1, 10**9),
+    "wake.disturbance": between(0, 1),
     "sleep.consolidations": between(1, 10**9),
     "sleep.batch": between(2, 2**16),
     "sleep.round": between(2, 2**20),
@@ -143,6 +144,20 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "dream.looks": between(2, 10**5),
     "dream.laws": one_of("float", "vanish", "reversal"),
     "dream.calibration": between(2, 10**9),
+    "act.objective": one_of("auto", "bc", "awr"),
+    "act.updates": between(1, 10**9),
+    "act.batch": between(1, 2**16),
+    "act.steps": between(1, 10**4),
+    "act.chunk": between(1, 1000),
+    "act.h_every": between(1, 1000),
+    "act.lr": between(0, 1, above=True),
+    "act.weight_decay": between(0, 10),
+    "act.average": between(0, 0.999999),
+    "act.sense_dropout": between(0, 1),
+    "act.discount": between(0, 0.9999),
+    "act.temperature": between(0.01, 100),
+    "act.rounds": between(0, 10**4),
+    "act.episodes": between(1, 10**9),
 }
 
 
@@ -212,6 +227,7 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
         ("sleep.steps", sleep.steps, 1 + int((steps - 1) / fastest)),
         ("sleep.history", sleep.history, steps - 1 - int((sleep.steps - 1) * fastest)),
         ("dream.looks", dream.looks, steps - 1),
+        ("act.steps", config.act.steps, steps),
     ):
         if value > most:
             yield key, value, f"does not fit into an episode of {steps} steps", f"set at most {most}"

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
+from .act.learner import Learner
+from .act.sources import Sources
 from .config import Config
 from .dream import Explored, explore
 from .environment import Environment, Policy, derived_seed
@@ -140,41 +143,62 @@ class _Cycle:
         self.state["results"] |= values
 
     def _wake(self, cycle: int) -> None:
-        config, begun = self.config.wake, self.state.get("wake")
-        if begun is None or begun["cycle"] != cycle:
-            begun = {"cycle": cycle, "done": 0, "head": self.memory.head, "successes": 0.0}
-            self._remember(wake=begun)
-        # Whatever a wake that was cut short left behind its last whole wave is lived again.
+        config = self.config.wake
+        source = Sources(self.run.policy, self.body, self.env, config.disturbance)
+        if config.policy == "sage" and not source.learned:
+            self.reporter.say("there is no policy yet: acting at random")
+        lived = self._live("wake", cycle, config.episodes, partial(source.make, config.policy), "wake", cycle)
+        self.reporter.scalar("wake/success_rate", lived["success_rate"], cycle)
+        self._result(success_rate=lived["success_rate"])
+
+    def _live(
+        self, phase: str, mark: Any, episodes: int, make_policy: Callable[[int], Policy], *seed: Any
+    ) -> dict[str, float]:
+        """Live episodes, or what is left of them.
+
+        Args:
+            phase: Which one lives.
+            mark: Tells one stretch of living of this phase from another.
+            episodes: How many.
+            make_policy: Given a seed, where actions come from.
+            *seed: What the seed is for.
+        """
+        begun = self.state.get(phase)
+        if begun is None or begun["cycle"] != mark:
+            begun = {"cycle": mark, "done": 0, "head": self.memory.head, "successes": 0.0}
+            self._remember(**{phase: begun})
+        elif "lived" in begun:
+            lived: dict[str, float] = begun["lived"]
+            return lived
+        # Whatever a stretch that was cut short left behind its last whole wave is lived again.
         self.memory.forget_since(begun["head"])
-        total = (config.episodes - begun["done"]) * self.env.max_episode_length
+        total = (episodes - begun["done"]) * self.env.max_episode_length
 
         def on_step(steps: int, extras: dict[str, Any]) -> None:
             bar.advance(steps)
             self.stop.check()
 
         def on_wave(done: int, successes: float) -> None:
-            self._remember(wake={**begun, "done": done, "head": self.memory.head, "successes": successes})
+            new = {**begun, "done": done, "head": self.memory.head, "successes": successes}
+            self._remember(**{phase: new})
 
-        with self.reporter.phase("wake", total=total, unit="steps") as bar:
+        with self.reporter.phase(phase, total=total, unit="steps") as bar:
             lived = wake(
                 self.env,
-                lambda seed: self.body.policy(config.policy, self.env, seed),
+                make_policy,
                 self.memory,
-                config.episodes,
+                episodes,
                 self.config.memory.snapshot_every,
-                self._seed("wake", cycle),
+                self._seed(*seed),
                 begun["done"],
                 on_step,
                 on_wave,
                 successes=begun["successes"],
             )
-        self.reporter.scalar("wake/success_rate", lived["success_rate"], cycle)
-        results = self.state["results"]
-        self._result(
-            episodes=results.get("episodes", 0) + int(lived["episodes"]),
-            experiences=len(self.memory),
-            success_rate=lived["success_rate"],
-        )
+        before = self.state["results"].get("episodes", 0)
+        self._result(episodes=before + int(lived["episodes"]), experiences=len(self.memory))
+        self._remember(**{phase: {**self.state[phase], "lived": lived}})
+        return lived
 
     def _sleep(self, cycle: int) -> None:
         config, learned = self.config.sleep, self.mind.learned
@@ -247,6 +271,30 @@ class _Cycle:
             self.reporter.scalar(f"dream/{name}", value, cycle)
         explorations = self.state["results"].get("explorations", 0) + len(records)
         self._result(explorations=explorations, dreams=records, **mean)
+
+    def _act(self, cycle: int) -> None:
+        visit = self.state["visit"]
+        source = Sources(self.run.policy, self.body, self.env, 0.0)
+
+        def live(number: int) -> float:
+            """A round of DAgger."""
+            mark = [visit, cycle, number]
+            lived = self._live(
+                "act", mark, self.config.act.episodes, partial(source.make, "sage", teacher="expert"), "act", *mark[1:]
+            )
+            return lived["success_rate"]
+
+        learner = Learner(
+            self.config.act,
+            self.mind,
+            self.memory,
+            self.run,
+            self.env.single_action_space,
+            self.reporter,
+            self.stop,
+            self._seed("act", cycle),
+        )
+        self._result(act=learner.go([visit, cycle], live))
 
     def _sum_up(self) -> dict[str, Any]:
         summary = {

@@ -35,6 +35,7 @@ class Run:
         config: Its resolved config.
         memory: Folder of the memory; it and what follows may not exist yet.
         checkpoint: Folder of the checkpoint.
+        policy: Folder of the policy that has been learned, if any; ``acting`` is where it is being learned.
         tensorboard: Folder of the event files.
         summary: JSON file of the results.
         dreams: Picture of the dreams.
@@ -45,6 +46,7 @@ class Run:
         self.path, self.config, self._lock = path, config, lock
         self.memory = path / "memory"
         self.checkpoint = path / "checkpoint"
+        self.policy, self.acting = path / "policy", path / "acting"
         self.tensorboard = path / "tensorboard"
         self.summary = path / "summary.json"
         self.dreams = path / "dreams.png"
