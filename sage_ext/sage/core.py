@@ -1,0 +1,288 @@
+"""SAGE's core: H, the compression, L, and what passes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..context.layout import CONTEXT_WIDTH, SENSES
+from ..errors import SageError
+from ..observation import ObservationSpec
+from .bottleneck import MESSAGE_WIDTH, Bottleneck
+from .fast import FastBody
+from .slow import SlowMind
+
+
+@dataclass(frozen=True)
+class CoreWidths:
+    """Sizes of the core; the defaults give 26.0 M parameters (+-2 %) for the default observation.
+
+    Attributes:
+        slow: Width of H's state.
+        read: Width of the keys and of the values of a group.
+        heads: Questions H asks at once.
+        think: Hidden units of a step of H.
+        steps: Most steps of H.
+        glance: Numbers that L makes of a fast sense.
+        fast: Hidden units of L.
+        memory: Width of L's state.
+        report: Width of what L tells H.
+    """
+
+    slow: int = 1024
+    read: int = 512
+    heads: int = 8
+    think: int = 912
+    steps: int = 4
+    glance: int = 128
+    fast: int = 512
+    memory: int = 256
+    report: int = 128
+
+
+@dataclass
+class Extras:
+    """What a step of the core tells beside the actions; with time ``(B, T, ...)``.
+
+    Attributes:
+        message: The numbers from H to L, ``(N, 256)``.
+        thought: Whether H ran, ``(N,)`` bool.
+        depth: Steps that H took, 0 where it did not run, ``(N,)`` int64.
+        cost: Ponder cost, 0 where H did not run, ``(N,)``; see :class:`sage_ext.sage.halting.Thought`.
+    """
+
+    message: Tensor
+    thought: Tensor
+    depth: Tensor
+    cost: Tensor
+
+
+class _State(NamedTuple):
+    slow: Tensor
+    message: Tensor
+    fast: Tensor
+    report: Tensor
+    clock: Tensor
+    """Looks since H ran; H runs at 0."""
+
+
+class SageCore(nn.Module):
+    """Acts from the context.
+
+    H thinks about the whole context, every ``h_every``-th look of a world; the compression says it in 256 numbers; L
+    acts at every look, from the last 256 numbers and the latest fast senses, and reports to H.
+
+    The state is one tensor ``(B, state_width)``; all zeros is the state of a new episode.
+
+    Args:
+        spec: The senses; L reads some of them itself.
+        action_dim: Width of an action.
+        chunk: Actions given at once, for the present look and those after it.
+        h_every: H runs at the first look of an episode and at each ``h_every``-th after it.
+        widths: Sizes of the layers.
+        seed: Seed of the initial weights; None takes torch's global generator.
+
+    Raises:
+        SageError: A number below 1, or no fast sense.
+    """
+
+    def __init__(
+        self,
+        spec: ObservationSpec,
+        action_dim: int,
+        chunk: int = 8,
+        h_every: int = 1,
+        widths: CoreWidths | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        for key, value in (("action_dim", action_dim), ("chunk", chunk), ("h_every", h_every)):
+            if value < 1:
+                raise SageError(f"sage.{key}", value, "must be a whole number >= 1", "use 1 or more")
+        self.spec, self.widths = spec, widths or CoreWidths()
+        self.action_dim, self.chunk, self.h_every = action_dim, chunk, h_every
+        w = self.widths
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            self.slow = SlowMind(w.slow, w.read, w.heads, w.think, w.steps, w.report)
+            self.bottleneck = Bottleneck(w.slow)
+            self.fast = FastBody(spec, MESSAGE_WIDTH, w.glance, w.fast, w.memory, w.report, chunk, action_dim)
+
+    def config(self) -> dict[str, Any]:
+        """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
+        sizes = {"action_dim": self.action_dim, "chunk": self.chunk, "h_every": self.h_every}
+        return {"spec": self.spec.to_json(), **sizes, "widths": asdict(self.widths)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SageCore:
+        """Inverse of :meth:`config`; weights are random."""
+        given = dict(config)
+        return cls(ObservationSpec.from_json(given.pop("spec")), widths=CoreWidths(**given.pop("widths")), **given)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learned."""
+        return sum(p.numel() for p in self.parameters())
+
+    @property
+    def state_width(self) -> int:
+        """Width of the state."""
+        return sum(self._parts)
+
+    @property
+    def _parts(self) -> tuple[int, ...]:
+        w = self.widths
+        return w.slow, MESSAGE_WIDTH, w.memory, w.report, 1
+
+    def initial_state(self, batch: int) -> Tensor:
+        """State before the first look of an episode, ``(batch, state_width)`` zeros."""
+        return self.bottleneck.centre.new_zeros(batch, self.state_width)
+
+    def calibrate(self, context: Tensor, seed: int = 0) -> None:
+        """Start the compression from contexts ``(n, 4096)``; see :meth:`sage_ext.sage.bottleneck.Bottleneck.calibrate`.
+
+        To be called once, before training.
+        """
+        self.bottleneck.calibrate(context, seed)
+
+    def forward(
+        self,
+        context: Tensor,
+        senses: Mapping[str, Tensor],
+        state: Tensor | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Extras]:
+        """One look of each world.
+
+        Args:
+            context: ``(N, 4096)``.
+            senses: Sense -> ``(N, *shape)`` in the units of the observation contract; only fast ones are read, and
+                absent ones are missing.
+            state: ``(N, state_width)``; None starts episodes.
+            present: Sense -> ``(N,)`` bool, false where it is missing.
+            reset: ``(N,)`` bool, true on the first look of an episode.
+
+        Returns:
+            Actions ``(N, chunk, action_dim)``, not limited to any range; the state; what else there is to tell.
+
+        Raises:
+            SageError: Wrong shapes, dtypes or masks.
+        """
+        seen = self._fast_senses(senses)
+        worlds = len(context)
+        if context.shape != (worlds, CONTEXT_WIDTH):
+            want = f"must be (batch, {CONTEXT_WIDTH})"
+            raise SageError("context.shape", tuple(context.shape), want, "give what the encoder gave")
+        self._check(seen, present, worlds)
+        if state is None:
+            state = self.initial_state(worlds)
+        elif state.shape != (worlds, self.state_width):
+            want = (worlds, self.state_width)
+            raise SageError("state.shape", tuple(state.shape), f"must be {want}", "use initial_state(batch)")
+        if reset is not None:
+            _check_mask("reset", reset, worlds)
+            state = torch.where(reset.unsqueeze(-1), 0.0, state)
+        now = _State(*torch.split(state, self._parts, -1))
+        slow, extras = self._think(context, now)
+        chunk, report, fast = self.fast(extras.message, seen, present or {}, now.fast)
+        clock = torch.remainder(now.clock + 1, self.h_every)
+        return chunk, torch.cat([slow, extras.message, fast, report, clock], -1), extras
+
+    def sequence(
+        self,
+        context: Tensor,
+        senses: Mapping[str, Tensor],
+        state: Tensor | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Extras]:
+        """Look after look, exactly as :meth:`forward`; everything has a second axis, time ``(B, T, ...)``.
+
+        Returns:
+            Actions ``(B, T, chunk, action_dim)``, the state after the last look, what else there is to tell.
+        """
+        if context.dim() != 3 or not context.shape[1]:
+            raise SageError("context.shape", tuple(context.shape), "must be (B, T, 4096) with T >= 1", "give a look")
+        chunks, told = [], []
+        for t in range(context.shape[1]):
+            chunk, state, extras = self(
+                context[:, t],
+                {k: v[:, t] for k, v in senses.items()},
+                state,
+                {k: v[:, t] for k, v in (present or {}).items()},
+                None if reset is None else reset[:, t],
+            )
+            chunks.append(chunk)
+            told.append(extras)
+        assert state is not None
+        joined = {k: torch.stack([getattr(e, k) for e in told], 1) for k in Extras.__dataclass_fields__}
+        return torch.stack(chunks, 1), state, Extras(**joined)
+
+    def react(self, senses: Mapping[str, Tensor], state: Tensor, present: Mapping[str, Tensor] | None = None) -> Tensor:
+        """L alone, between two looks: actions from the last message and the latest fast senses.
+
+        Nothing is remembered of it: L's memory goes by looks, however often it acts between them.
+
+        Args:
+            senses: As in :meth:`forward`.
+            state: After the last look.
+            present: As in :meth:`forward`.
+
+        Returns:
+            Actions ``(N, chunk, action_dim)``.
+
+        Raises:
+            SageError: Wrong shapes, dtypes or masks.
+        """
+        seen = self._fast_senses(senses)
+        self._check(seen, present, len(state))
+        now = _State(*torch.split(state, self._parts, -1))
+        chunk: Tensor = self.fast(now.message, seen, present or {}, now.fast)[0]
+        return chunk
+
+    def _think(self, context: Tensor, now: _State) -> tuple[Tensor, Extras]:
+        """H and the compression, for the worlds whose turn it is."""
+        due = now.clock.squeeze(-1) < 0.5
+        which = due.nonzero().squeeze(-1)
+        none = torch.zeros_like(due, dtype=torch.long)
+        if not len(which):
+            return now.slow, Extras(now.message, due, none, now.message.new_zeros(len(due)))
+        everyone = len(which) == len(due)
+        some = [x if everyone else x[which] for x in (context, now.slow, now.report)]
+        standard = self.bottleneck.standard(some[0])
+        slow, thought = self.slow(standard, *some[1:])
+        message = self.bottleneck(standard, slow)
+        if everyone:
+            return slow, Extras(message, due, thought.depth, thought.cost)
+        kept = Extras(
+            now.message.index_copy(0, which, message),
+            due,
+            none.index_copy(0, which, thought.depth),
+            now.message.new_zeros(len(due)).index_copy(0, which, thought.cost),
+        )
+        return now.slow.index_copy(0, which, slow), kept
+
+    def _fast_senses(self, senses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {k: v for k, v in senses.items() if k in self.fast.glance.spec.senses}
+
+    def _check(self, seen: Mapping[str, Tensor], present: Mapping[str, Tensor] | None, worlds: int) -> None:
+        self.fast.glance.spec.check(seen)
+        for key, value in seen.items():
+            if len(value) != worlds:
+                raise SageError(f"observation.{key}.shape", tuple(value.shape), f"batch must be {worlds}", "match it")
+        for key, mask in (present or {}).items():
+            if key not in SENSES:
+                raise SageError("present", key, "is no known sense", f"use a subset of {', '.join(SENSES)}")
+            _check_mask(f"present.{key}", mask, worlds)
+
+
+def _check_mask(name: str, mask: Tensor, worlds: int) -> None:
+    if mask.dtype != torch.bool or mask.shape != (worlds,):
+        given = f"{mask.dtype}{tuple(mask.shape)}"
+        raise SageError(name, given, f"must be bool of shape {(worlds,)}", "match the batch")
