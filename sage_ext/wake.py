@@ -14,7 +14,6 @@ from .environment import Environment, Labelled, Policy, begin_anew, derived_seed
 from .errors import SageError
 from .memory import Memory
 
-
 LABELS = ("label", "labelled")
 """What memories from before there was acting lack."""
 

@@ -13,7 +13,6 @@ from ..observation import ObservationSpec
 from ..sage.policy import SagePolicy
 from .disturbed import Disturbed
 
-
 FILE = "checkpoint.json"
 """Of a policy's folder: it is replaced last."""
 
