@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from .gallery import save_gallery
 from .interrupt import StopRequest
 from .learning.diagnostics import group_ranks
 from .live.publish import Publisher
+from .living import Living
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
@@ -32,7 +33,7 @@ from .report import STARTING, Reporter, peak_gb
 from .runs import Run
 from .sleep import Moments, Rounds, consolidate
 from .threads import torch_threads
-from .wake import open_memory, wake
+from .wake import open_memory
 
 PHASES = ("wake", "sleep", "dream")
 SAVE_EVERY_S = 120.0
@@ -147,58 +148,14 @@ class _Cycle:
         source = Sources(self.run.policy, self.body, self.env, config.disturbance)
         if config.policy == "sage" and not source.learned:
             self.reporter.say("there is no policy yet: acting at random")
-        lived = self._live("wake", cycle, config.episodes, partial(source.make, config.policy), "wake", cycle)
+        make = partial(source.make, config.policy)
+        lived = self._living().go("wake", cycle, config.episodes, make, self._seed("wake", cycle))
         self.reporter.scalar("wake/success_rate", lived["success_rate"], cycle)
         self._result(success_rate=lived["success_rate"])
 
-    def _live(
-        self, phase: str, mark: Any, episodes: int, make_policy: Callable[[int], Policy], *seed: Any
-    ) -> dict[str, float]:
-        """Live episodes, or what is left of them.
-
-        Args:
-            phase: Which one lives.
-            mark: Tells one stretch of living of this phase from another.
-            episodes: How many.
-            make_policy: Given a seed, where actions come from.
-            *seed: What the seed is for.
-        """
-        begun = self.state.get(phase)
-        if begun is None or begun["cycle"] != mark:
-            begun = {"cycle": mark, "done": 0, "head": self.memory.head, "successes": 0.0}
-            self._remember(**{phase: begun})
-        elif "lived" in begun:
-            lived: dict[str, float] = begun["lived"]
-            return lived
-        # Whatever a stretch that was cut short left behind its last whole wave is lived again.
-        self.memory.forget_since(begun["head"])
-        total = (episodes - begun["done"]) * self.env.max_episode_length
-
-        def on_step(steps: int, extras: dict[str, Any]) -> None:
-            bar.advance(steps)
-            self.stop.check()
-
-        def on_wave(done: int, successes: float) -> None:
-            new = {**begun, "done": done, "head": self.memory.head, "successes": successes}
-            self._remember(**{phase: new})
-
-        with self.reporter.phase(phase, total=total, unit="steps") as bar:
-            lived = wake(
-                self.env,
-                make_policy,
-                self.memory,
-                episodes,
-                self.config.memory.snapshot_every,
-                self._seed(*seed),
-                begun["done"],
-                on_step,
-                on_wave,
-                successes=begun["successes"],
-            )
-        before = self.state["results"].get("episodes", 0)
-        self._result(episodes=before + int(lived["episodes"]), experiences=len(self.memory))
-        self._remember(**{phase: {**self.state[phase], "lived": lived}})
-        return lived
+    def _living(self) -> Living:
+        every = self.config.memory.snapshot_every
+        return Living(self.env, self.memory, self.state, self._remember, every, self.reporter, self.stop)
 
     def _sleep(self, cycle: int) -> None:
         config, learned = self.config.sleep, self.mind.learned
@@ -273,16 +230,14 @@ class _Cycle:
         self._result(explorations=explorations, dreams=records, **mean)
 
     def _act(self, cycle: int) -> None:
-        visit = self.state["visit"]
+        visit, rounds = self.state["visit"], self._living()
         source = Sources(self.run.policy, self.body, self.env, 0.0)
+        make = partial(source.make, "sage", teacher="expert")
 
         def live(number: int) -> float:
             """A round of DAgger."""
-            mark = [visit, cycle, number]
-            lived = self._live(
-                "act", mark, self.config.act.episodes, partial(source.make, "sage", teacher="expert"), "act", *mark[1:]
-            )
-            return lived["success_rate"]
+            mark, seed = [visit, cycle, number], self._seed("act", cycle, number)
+            return rounds.go("act", mark, self.config.act.episodes, make, seed)["success_rate"]
 
         learner = Learner(
             self.config.act,

@@ -46,6 +46,10 @@ def play_command(tokens: list[str], verbose: bool) -> None:
         Interrupted: Ctrl-C; nothing is left either.
     """
     config = load_play_config(tokens)
+    if config.policy == "sage":
+        from .act.sources import need_policy
+
+        need_policy(Run.open(str(config.run), lock=False).policy)
     prepare(config.task.device)
     reporter = Reporter(verbose=verbose)
     try:

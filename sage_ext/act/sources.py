@@ -59,6 +59,19 @@ class Sage:
         self.policy.reset(mask)
 
 
+def need_policy(folder: Path) -> None:
+    """Check that a run has learned one.
+
+    Args:
+        folder: Where the run keeps it.
+
+    Raises:
+        SageError: It has not.
+    """
+    if not (folder / FILE).is_file():
+        raise SageError("run", folder.parent, "has learned no policy", f"sage-ext act {folder.parent}")
+
+
 def learned(folder: Path, env: Environment, missing: tuple[str, ...] = ()) -> Sage:
     """The policy that a run has learned.
 
@@ -70,8 +83,7 @@ def learned(folder: Path, env: Environment, missing: tuple[str, ...] = ()) -> Sa
     Raises:
         SageError: There is none, or it is damaged or does not fit.
     """
-    if not (folder / FILE).is_file():
-        raise SageError("run", folder.parent, "has learned no policy", f"sage-ext act {folder.parent}")
+    need_policy(folder)
     return Sage(SagePolicy.load(folder, str(env.device)), env, missing)
 
 

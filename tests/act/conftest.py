@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from sage_ext.act.disturbed import Disturbed
-from sage_ext.context import encoder
-from sage_ext.learning.predictor import ContextPredictor
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.sage import core
@@ -50,5 +48,3 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory, small: None) -> Itera
 def mind(demonstrated: tuple[BallWorld, Memory]) -> Mind:
     """An untrained mind; leave it as it is."""
     return make_mind(demonstrated[0], configured().sleep)
-
-
