@@ -227,7 +227,6 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
         ("sleep.steps", sleep.steps, 1 + int((steps - 1) / fastest)),
         ("sleep.history", sleep.history, steps - 1 - int((sleep.steps - 1) * fastest)),
         ("dream.looks", dream.looks, steps - 1),
-        ("act.steps", config.act.steps, steps),
     ):
         if value > most:
             yield key, value, f"does not fit into an episode of {steps} steps", f"set at most {most}"

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from ..act.test_learner import Stop
-from ..mind.conftest import SMALL
-
 pytestmark = pytest.mark.sim
 
 WORLDS, EPISODES = 2, 4
@@ -21,6 +18,19 @@ SETTINGS = [
     f"task.num_envs={WORLDS}", "wake.policy=expert", f"wake.episodes={EPISODES}", "wake.disturbance=0.3",
     "dream.looks=8", "act.updates=30", "act.rounds=1", "act.episodes=2", "act.lr=1e-3", "act.average=0.5",
 ]  # fmt: skip
+
+
+SMALL = {"base": 8, "hidden": 64, "semantic": 64, "physical": 64, "immediate": 64, "history": 64}
+
+
+class NoStop:
+    """Nobody asks for one."""
+
+    def arm(self) -> None:
+        return
+
+    def check(self, save: Any = None) -> None:
+        return
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +58,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path,
     with pytest.MonkeyPatch.context() as patch, Run.create(config) as run:
         patch.setattr(encoder, "Widths", functools.partial(encoder.Widths, **SMALL))
         patch.setattr(core, "CoreWidths", functools.partial(core.CoreWidths, slow=64, read=32, think=64, fast=64))
-        summary = run_phases(config, run, ("wake", "act"), Reporter(file=io.StringIO()), Stop(), body)  # type: ignore[arg-type]
+        summary = run_phases(config, run, ("wake", "act"), Reporter(file=io.StringIO()), NoStop(), body)  # type: ignore[arg-type]
         yield body.env, run.path, summary
     body.close()
 
