@@ -85,3 +85,30 @@ class ObservationSpec:
                     f"observation.{key}.shape", tuple(value.shape), f"batch must be {batch}", "stack equal batches"
                 )
             batch = lead
+
+
+def hide(value: Tensor, mask: Tensor) -> Tensor:
+    """Zero what is masked before any arithmetic: 0 * NaN in a stem's backward pass would be NaN.
+
+    Args:
+        value: A sense ``(*batch, *shape)``.
+        mask: ``(*batch)`` bool, false where it is missing.
+    """
+    return value.masked_fill(~mask.reshape(*mask.shape, *(1,) * (value.dim() - mask.dim())), 0)
+
+
+def check_finite(observation: Mapping[str, Tensor]) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        SageError: A sense has one.
+    """
+    names = [k for k, v in observation.items() if v.is_floating_point()]
+    if not names:
+        return
+    # A sum is finite only if all of its terms are, and costs a tenth; a huge one is looked at again.
+    fine = torch.isfinite(torch.stack([observation[k].sum(dtype=torch.float32) for k in names])).tolist()
+    for key, good in zip(names, fine, strict=True):
+        if not good and not bool(torch.isfinite(observation[key]).all()):
+            mend = f"mend the sensor or pass present={{'{key}': False}} for that world"
+            raise SageError(f"observation.{key}", "NaN or infinity", "must be finite", mend)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .layout import GROUPS, SENSES, family
 from .side_by_side import side_by_side
+from .streamed import StreamedLinear
 
 SENSORY_WIDTH: int = sum(g.width for g in family("sensory"))
 """Width of the sensory family."""
@@ -34,8 +35,8 @@ class Core(nn.Module):
         super().__init__()
         self.hidden = hidden
         self.norm = nn.LayerNorm(SENSORY_WIDTH)
-        self.read = nn.Linear(SENSORY_WIDTH + len(SENSES), 3 * hidden)
-        self.recur = nn.Linear(hidden, 3 * hidden)
+        self.read = StreamedLinear(SENSORY_WIDTH + len(SENSES), 3 * hidden)
+        self.recur = StreamedLinear(hidden, 3 * hidden)
         with torch.no_grad():
             self.read.bias[hidden : 2 * hidden] = 1.0  # start by keeping what was, as LSTMs do
         sense_of = torch.repeat_interleave(torch.arange(len(SENSES)), torch.tensor([GROUPS[s].width for s in SENSES]))

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SageError
-from ..observation import ObservationSpec
+from ..observation import ObservationSpec, check_finite, hide
 from . import stems
 from .core import SENSORY_WIDTH, Core
 from .layout import GROUPS, SENSES, Group, family
 from .side_by_side import side_by_side
+from .streamed import StreamedLinear
 
 _SILENT = 1e-4
 """Numbers that vary by less are those of a sense that was silent; pictures' numbers vary by 1e-3 at least."""
@@ -57,8 +58,8 @@ class Head(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU())
-        self.last = nn.Linear(hidden, outputs)
+        self.layers = nn.Sequential(StreamedLinear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU())
+        self.last = StreamedLinear(hidden, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., inputs)`` -> ``(..., outputs)``."""
@@ -192,9 +193,9 @@ class ContextEncoder(nn.Module):
         if time == 0:
             raise SageError("observation", "T=0", "has no frame", "give one frame at least")
         masked = present or {}
-        inputs = {k: self._hide(v, masked[k]) if k in masked else v for k, v in observation.items()}
+        inputs = {k: hide(v, masked[k]) if k in masked else v for k, v in observation.items()}
         if validate:
-            self._check_finite(inputs)
+            check_finite(inputs)
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
         sensory = torch.cat(side_by_side(device, *senses), -1)
@@ -271,11 +272,6 @@ class ContextEncoder(nn.Module):
         return torch.where(flags[..., index, None], value, missing)
 
     @staticmethod
-    def _hide(value: Tensor, mask: Tensor) -> Tensor:
-        """Zero what is masked before any arithmetic: 0 * NaN in a stem's backward pass would be NaN."""
-        return value.masked_fill(~mask.reshape(*mask.shape, *(1,) * (value.dim() - 2)), 0)
-
-    @staticmethod
     def _fold(module: nn.Module, values: Tensor) -> None:
         layer = module.get_submodule("last")
         assert isinstance(layer, nn.Linear)
@@ -291,15 +287,3 @@ class ContextEncoder(nn.Module):
         if mask.dtype != torch.bool or mask.shape != shape:
             given = f"{mask.dtype}{tuple(mask.shape)}"
             raise SageError(name, given, f"must be bool of shape {tuple(shape)}", "match the observation's batch")
-
-    @staticmethod
-    def _check_finite(inputs: Mapping[str, Tensor]) -> None:
-        names = [k for k, v in inputs.items() if v.is_floating_point()]
-        if not names:
-            return
-        # A sum is finite only if all of its terms are, and costs a tenth; a huge one is looked at again.
-        fine = torch.isfinite(torch.stack([inputs[k].sum(dtype=torch.float32) for k in names])).tolist()
-        for key, good in zip(names, fine, strict=True):
-            if not good and not bool(torch.isfinite(inputs[key]).all()):
-                mend = f"mend the sensor or pass present={{'{key}': False}} for that world"
-                raise SageError(f"observation.{key}", "NaN or infinity", "must be finite", mend)

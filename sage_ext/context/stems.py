@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SageError
+from .streamed import StreamedLinear
 
 MEL_BANDS = 64
 """Mel bands of the audio sense; a spectrogram is flattened band by band: ``(64, frames)``."""
@@ -56,7 +57,7 @@ class PictureStem(nn.Module):
             nn.Conv2d(2 * base, 4 * base, 3, stride=2, padding=1),
             nn.SiLU(),
         )
-        self.last = nn.Linear(4 * base * _GRID * _GRID, width)
+        self.last = StreamedLinear(4 * base * _GRID * _GRID, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, H, W, C)`` in raw units -> ``(N, width)``."""
@@ -86,7 +87,7 @@ class AudioStem(nn.Module):
             nn.Conv1d(128, 128, 4, stride=2, padding=1),
             nn.SiLU(),
         )
-        self.last = nn.Linear(128 * (frames // 4), width)
+        self.last = StreamedLinear(128 * (frames // 4), width)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, 64 * frames)`` dB -> ``(N, width)``."""
@@ -107,7 +108,7 @@ class VectorStem(nn.Module):
     def __init__(self, size: int, hidden: int, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
-        self.last = nn.Linear(hidden, width)
+        self.last = StreamedLinear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, size)`` in SI units -> ``(N, width)``."""

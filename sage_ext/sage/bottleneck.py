@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..context.layout import CONTEXT_WIDTH
+from ..context.streamed import StreamedLinear
 
 MESSAGE_WIDTH = 256
 """Numbers from H to L."""
@@ -30,8 +31,8 @@ class Bottleneck(nn.Module):
 
     def __init__(self, slow: int) -> None:
         super().__init__()
-        self.context = nn.Linear(CONTEXT_WIDTH, MESSAGE_WIDTH)
-        self.slow = nn.Linear(slow, MESSAGE_WIDTH, bias=False)
+        self.context = StreamedLinear(CONTEXT_WIDTH, MESSAGE_WIDTH)
+        self.slow = StreamedLinear(slow, MESSAGE_WIDTH, bias=False)
         self.register_buffer("centre", torch.zeros(CONTEXT_WIDTH))
         self.register_buffer("gain", torch.ones(CONTEXT_WIDTH))
 

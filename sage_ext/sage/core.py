@@ -100,9 +100,9 @@ class SageCore(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        for key, value in (("action_dim", action_dim), ("chunk", chunk), ("h_every", h_every)):
-            if value < 1:
-                raise SageError(f"sage.{key}", value, "must be a whole number >= 1", "use 1 or more")
+        for name, count in (("action_dim", action_dim), ("chunk", chunk), ("h_every", h_every)):
+            if count < 1:
+                raise SageError(f"sage.{name}", count, "must be a whole number >= 1", "use 1 or more")
         self.spec, self.widths = spec, widths or CoreWidths()
         self.action_dim, self.chunk, self.h_every = action_dim, chunk, h_every
         w = self.widths
@@ -135,9 +135,9 @@ class SageCore(nn.Module):
         return sum(self._parts)
 
     @property
-    def _parts(self) -> tuple[int, ...]:
+    def _parts(self) -> list[int]:
         w = self.widths
-        return w.slow, MESSAGE_WIDTH, w.memory, w.report, 1
+        return [w.slow, MESSAGE_WIDTH, w.memory, w.report, 1]
 
     def initial_state(self, batch: int) -> Tensor:
         """State before the first look of an episode, ``(batch, state_width)`` zeros."""
@@ -183,8 +183,8 @@ class SageCore(nn.Module):
         if state is None:
             state = self.initial_state(worlds)
         elif state.shape != (worlds, self.state_width):
-            want = (worlds, self.state_width)
-            raise SageError("state.shape", tuple(state.shape), f"must be {want}", "use initial_state(batch)")
+            shape = (worlds, self.state_width)
+            raise SageError("state.shape", tuple(state.shape), f"must be {shape}", "use initial_state(batch)")
         if reset is not None:
             _check_mask("reset", reset, worlds)
             state = torch.where(reset.unsqueeze(-1), 0.0, state)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..context.stems import symlog
+from ..context.streamed import StreamedLinear
 from ..errors import SageError
-from ..observation import ObservationSpec
+from ..observation import ObservationSpec, hide
 
 FAST = ("depth", "tactile", "proprioceptive")
 """Senses that L reads itself: those that tell of a collision, for little."""
@@ -35,7 +36,7 @@ class Glance(nn.Module):
         if not self.spec.senses:
             raise SageError("observation", ", ".join(spec.senses) or "{}", "has no fast sense", f"add one of {FAST}")
         sizes = {k: _GRID**2 if k == "depth" else s.shape[0] for k, s in self.spec.senses.items()}
-        self.read = nn.ModuleDict({k: nn.Linear(size, width) for k, size in sizes.items()})
+        self.read = nn.ModuleDict({k: StreamedLinear(size, width) for k, size in sizes.items()})
         self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(width)) for k in sizes})
         self.width = len(sizes) * width
 
@@ -49,7 +50,7 @@ class Glance(nn.Module):
                 continue
             value, there = senses[key], present.get(key)
             if there is not None:
-                value = value.masked_fill(~there.view(-1, *(1,) * (value.dim() - 1)), 0)
+                value = hide(value, there)
             seen = layer(_near(value) if key == "depth" else symlog(value.float()))
             parts.append(seen if there is None else torch.where(there.unsqueeze(-1), seen, missing))
         return F.silu(torch.cat(parts, -1))
@@ -89,13 +90,13 @@ class FastBody(nn.Module):
         super().__init__()
         self.chunk, self.action_dim = chunk, action_dim
         self.glance = Glance(spec, glance)
-        self.mix = nn.Sequential(nn.Linear(message + self.glance.width, hidden), nn.LayerNorm(hidden), nn.SiLU())
+        self.mix = nn.Sequential(StreamedLinear(message + self.glance.width, hidden), nn.LayerNorm(hidden), nn.SiLU())
         self.recur = nn.GRUCell(hidden, memory)
         self.plan = nn.Sequential(
-            nn.Linear(hidden + memory, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
-            nn.Linear(hidden, chunk * action_dim),
+            StreamedLinear(hidden + memory, hidden), nn.SiLU(), StreamedLinear(hidden, hidden), nn.SiLU(),
+            StreamedLinear(hidden, chunk * action_dim),
         )  # fmt: skip
-        self.tell = nn.Linear(memory, report)
+        self.tell = StreamedLinear(memory, report)
 
     def forward(
         self, message: Tensor, senses: Mapping[str, Tensor], present: Mapping[str, Tensor], state: Tensor

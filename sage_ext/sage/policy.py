@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..context import checkpoint
 from ..context.encoder import ContextEncoder
 from ..errors import SageError
+from ..observation import check_finite, hide
 from .core import Extras, SageCore
 
 
@@ -151,8 +152,11 @@ class SagePolicy:
         senses = _senses(observation)
         if self._state is None:
             raise SageError("react", "{}", "has nothing to go by before the first look", "call act first")
+        self.encoder.spec.check(senses)
         self._check_worlds(senses)
-        return self._bounded(self.core.react(senses, self._state[1], present))
+        chunk = self.core.react(senses, self._state[1], present)
+        check_finite({k: hide(v, present[k]) if present and k in present else v for k, v in senses.items()})
+        return self._bounded(chunk)
 
     def _bounded(self, chunk: Tensor) -> Tensor:
         return torch.clamp(chunk[:, 0], self.low, self.high)

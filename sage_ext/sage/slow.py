@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..context.layout import GROUPS
+from ..context.side_by_side import side_by_side
+from ..context.streamed import StreamedLinear
 from .halting import Halting, Thought
 
 
+class Gated(nn.Module):
+    """A gated perceptron (SwiGLU, arXiv 2002.05202).
+
+    Args:
+        width: Numbers taken and given.
+        hidden: Hidden units.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.widen, self.narrow = StreamedLinear(width, 2 * hidden), StreamedLinear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, width)`` -> ``(N, width)``."""
+        gate, value = self.widen(x).chunk(2, -1)
+        out: Tensor = self.narrow(F.silu(gate) * value)
+        return out
+
+
 class Step(nn.Module):
-    """One step of thinking: a question to the groups, then a gated perceptron (SwiGLU, arXiv 2002.05202).
+    """One step of thinking: a question to the groups, then a perceptron.
 
     The state is a single row, and the groups' keys and values are made once for all steps. So every weight meets one
-    row a world: with a batch of one, reading weights from memory is what takes time.
+    row a world: with a batch of one, reading weights from memory is what takes time. The perceptron is in two halves,
+    which two cores can read.
 
     Args:
         width: Width of the state.
         read: Width of keys and of values.
         heads: Questions asked at once.
-        hidden: Hidden units of the perceptron.
+        hidden: Hidden units of the perceptron, an even number.
     """
 
     def __init__(self, width: int, read: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.heads = heads
         self.before_read, self.before_mix = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.ask, self.answer = nn.Linear(width, read), nn.Linear(read, width)
-        self.widen, self.narrow = nn.Linear(width, 2 * hidden), nn.Linear(hidden, width)
+        self.ask, self.answer = StreamedLinear(width, read), StreamedLinear(read, width)
+        self.mix = nn.ModuleList(Gated(width, hidden // 2) for _ in range(2))
 
     def forward(self, state: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """State ``(N, width)``, keys and values ``(N, heads, tokens, read / heads)`` -> state after the step."""
         question = self.ask(self.before_read(state)).unflatten(-1, (self.heads, 1, -1))
         found = F.scaled_dot_product_attention(question, keys, values)
         state = state + self.answer(found.flatten(1))
-        gate, value = self.widen(self.before_mix(state)).chunk(2, -1)
-        out: Tensor = state + self.narrow(F.silu(gate) * value)
+        mixed = self.before_mix(state)
+        one, other = side_by_side(state.device, *(partial(half, mixed) for half in self.mix))
+        out: Tensor = state + one + other
         return out
 
 
@@ -58,13 +83,13 @@ class SlowMind(nn.Module):
     def __init__(self, width: int, read: int, heads: int, hidden: int, steps: int, report: int) -> None:
         super().__init__()
         self.heads = heads
-        self.tokens = nn.ModuleDict({name: nn.Linear(g.width, 2 * read) for name, g in GROUPS.items()})
-        self.own, self.told = nn.Linear(width, 2 * read), nn.Linear(report, 2 * read)
-        self.enter = nn.Linear(report, width)
+        self.tokens = nn.ModuleDict({name: StreamedLinear(g.width, 2 * read) for name, g in GROUPS.items()})
+        self.own, self.told = StreamedLinear(width, 2 * read), StreamedLinear(report, 2 * read)
+        self.enter = StreamedLinear(report, width)
         self.steps = nn.ModuleList(Step(width, read, heads, hidden) for _ in range(steps))
         self.halting = Halting(width, steps)
         self.after = nn.LayerNorm(width)
-        self.keep = nn.Linear(width, 2 * width)
+        self.keep = StreamedLinear(width, 2 * width)
         with torch.no_grad():
             self.keep.bias[:width] = -1.0  # take more of the new thought than is kept of the old
 
@@ -80,11 +105,18 @@ class SlowMind(nn.Module):
             The state after this thought, within +-1, and the thought.
         """
         parts = torch.split(context, [g.width for g in GROUPS.values()], -1)
-        tokens = [layer(part) for layer, part in zip(self.tokens.values(), parts, strict=True)]
-        read = torch.stack([*tokens, self.own(state), self.told(report)], 1)
+        layers = [*self.tokens.values(), self.own, self.told]
+        pairs = list(zip(layers, (*parts, state, report), strict=True))
+        # Which token comes first does not matter to attention.
+        one, other = side_by_side(context.device, partial(_each, pairs[::2]), partial(_each, pairs[1::2]))
+        read = torch.stack([*one, *other], 1)
         keys, values = read.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         thought = self.halting(
             lambda number, before: self.steps[number](before, keys, values), state + self.enter(report)
         )
         gate, new = self.keep(self.after(thought.state)).chunk(2, -1)
         return torch.lerp(torch.tanh(new), state, torch.sigmoid(gate)), thought
+
+
+def _each(pairs: list[tuple[nn.Module, Tensor]]) -> list[Tensor]:
+    return [layer(x) for layer, x in pairs]

@@ -1,0 +1,125 @@
+"""The compression: it starts at the principal components, and training keeps what acting and predicting need."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from sage_ext.context.layout import GROUPS
+from sage_ext.sage.bottleneck import Bottleneck
+from sage_ext.sage.compression import CompressionHeads, kept_variance
+
+from .conftest import make_core, make_observation
+
+
+def experience(worlds: int, looks: int, causes: int, seed: int = 0) -> Tensor:
+    """Contexts (worlds, looks, 4096) in which so many causes of falling strength show, and a little noise."""
+    g = torch.Generator().manual_seed(7)
+    shown = torch.randn(causes, 4096, generator=g) * torch.linspace(1.0, 0.1, causes).unsqueeze(1)
+    g = torch.Generator().manual_seed(seed)
+    context = torch.randn(worlds, looks, causes, generator=g) @ shown
+    return 3.0 + 5.0 * (context + 0.05 * torch.randn(context.shape, generator=g))
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[Tensor, Tensor]:
+    """Some to fit, others to judge."""
+    return tuple(experience(1, 800, 64, seed)[0] for seed in (1, 2))  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def bottleneck(contexts: tuple[Tensor, Tensor]) -> Bottleneck:
+    """Calibrated on the first."""
+    torch.manual_seed(0)
+    fresh = Bottleneck(32)
+    fresh.calibrate(contexts[0])
+    return fresh
+
+
+def test_standard_numbers_have_mean_0_and_deviation_1(bottleneck: Bottleneck, contexts: tuple[Tensor, Tensor]) -> None:
+    standard = bottleneck.standard(contexts[0])
+    assert standard.mean(0).abs().max() < 1e-3 and (standard.std(0) - 1).abs().max() < 1e-2
+
+
+def test_a_number_that_never_varied_and_a_wild_one_are_bounded() -> None:
+    calm = torch.randn(300, 4096)
+    calm[:, 5] = 2.0
+    bottleneck = Bottleneck(8)
+    bottleneck.calibrate(calm)
+    wild = calm[:1].clone()
+    wild[:, 5], wild[:, 6] = 9.0, 1e6
+    standard = bottleneck.standard(wild)
+    assert standard[0, 5] == 0 and standard[0, 6] == 10
+    assert bool(bottleneck(standard, torch.zeros(1, 8)).isfinite().all())
+
+
+def test_calibration_keeps_what_a_random_map_loses(bottleneck: Bottleneck, contexts: tuple[Tensor, Tensor]) -> None:
+    def kept(maker: Bottleneck) -> dict[str, float]:
+        pairs = [(maker(s, torch.zeros(len(s), 32)).detach(), s) for s in map(bottleneck.standard, contexts)]
+        return kept_variance(*pairs)
+
+    best, blind = kept(bottleneck), kept(Bottleneck(32))
+    assert set(best) == {"all", *GROUPS} and min(best.values()) > 0.98
+    # 64 causes in 256 numbers: a random map keeps them too, but not as the largest of many more.
+    assert blind["all"] <= best["all"] + 1e-3
+    message = bottleneck(bottleneck.standard(contexts[0]), torch.zeros(800, 32))
+    assert (message[:, :64].std(0) - 1).abs().max() < 0.05
+
+
+def test_kept_variance_tells_what_is_lost() -> None:
+    g = torch.Generator().manual_seed(0)
+    known, told = torch.randn(2, 2000, 256, generator=g)
+    rest = torch.randn(2, 2000, 4096, generator=g)
+
+    def context(message: Tensor, other: Tensor) -> Tensor:
+        value = other.clone()
+        value[:, GROUPS["objects"].slice] = message
+        return value
+
+    kept = kept_variance((known, context(known, rest[0])), (told, context(told, rest[1])))
+    assert kept["objects"] > 0.999 and kept["materials"] < 0.05
+    assert kept["all"] == pytest.approx(1 / 16, abs=0.15)
+
+
+def test_heads_count_only_what_is_of_the_same_episode() -> None:
+    heads = CompressionHeads(2, 3, hidden=16, seed=0)
+    g = torch.Generator().manual_seed(0)
+    message, context = torch.randn(1, 6, 256, generator=g), torch.randn(1, 6, 4096, generator=g)
+    actions, valid = torch.randn(1, 6, 3, 2, generator=g), torch.ones(1, 6, 3, dtype=torch.bool)
+    reset = torch.tensor([[False, False, False, True, False, False]])
+    valid[0, 1, 2] = valid[0, 2, 1:] = False
+    wild_actions = torch.where(valid.unsqueeze(-1), actions, 1e3)
+    wild_context = context.clone()
+    wild_context[0, 3:] = 1e3
+    plain = heads(message, context, actions, valid, reset)
+    assert torch.equal(heads(message, context, wild_actions, valid, reset)["act"], plain["act"])
+    # Each of the three looks a chunk ahead lies in the next episode.
+    assert plain["later"] == 0 and heads(message, wild_context, actions, valid, reset)["later"] == 0
+    assert heads(message, context, actions, valid)["later"] > 0.5
+    assert heads(message[:, :3], context[:, :3], actions[:, :3], valid[:, :3])["later"] == 0
+
+
+def test_training_brings_into_the_message_what_the_actions_need() -> None:
+    """The expert goes by a cause too weak for the principal components."""
+    core = make_core(chunk=2)
+    looks = experience(24, 1, 400, seed=3).repeat(1, 6, 1)
+    weak = torch.randn(24, 6, 3, generator=torch.Generator().manual_seed(5))
+    looks[..., :3] += 40 * weak
+    core.calibrate(looks.flatten(0, 1))
+    with torch.no_grad():
+        core.bottleneck.context.weight[:, :3] = 0.0
+    heads = CompressionHeads(3, 2, hidden=64, seed=0)
+    actions, valid = weak.unsqueeze(2).repeat(1, 1, 2, 1), torch.ones(24, 6, 2, dtype=torch.bool)
+    senses = {k: v for k, v in make_observation(24, 6).items() if k == "proprioceptive"}
+    optimizer = torch.optim.Adam([*core.parameters(), *heads.parameters()], lr=3e-3)
+    losses = []
+    for _ in range(25):
+        extras = core.sequence(looks, senses)[2]
+        parts = heads(extras.message, core.bottleneck.standard(looks), actions, valid)
+        optimizer.zero_grad()
+        sum(parts.values()).backward()  # type: ignore[union-attr]
+        optimizer.step()
+        losses.append({k: float(v.detach()) for k, v in parts.items()})
+    for name in ("present", "act", "later"):
+        assert losses[-1][name] < 0.75 * losses[0][name], name
