@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from .config import Config, load_config
+from .context.layout import CONTEXT_WIDTH
 from .errors import SageError
 
 LATEST = "latest"
@@ -168,10 +169,11 @@ class Run:
 
 
 def needed_bytes(config: Config) -> int:
-    """Disk that a run takes at most: RGB and depth, the other senses and a snapshot a step, and a reserve."""
+    """Disk that a run takes at most: RGB and depth, other senses, snapshot and context a step, and a reserve."""
     steps = min(config.wake.episodes * config.task.steps * config.cycles, config.memory.capacity)
     pixel = 9 if config.task.segmentation else 7
-    return steps * (config.task.resolution**2 * pixel + 8000) + _RESERVE
+    kept = 2 * CONTEXT_WIDTH if config.wake.policy == "sage" else 0
+    return steps * (config.task.resolution**2 * pixel + 8000 + kept) + _RESERVE
 
 
 def _check_disk(config: Config, runs: Path) -> None:

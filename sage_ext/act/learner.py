@@ -115,7 +115,7 @@ class Learner:
         learned = self.learned
         if learned.get("mark") != mark:
             learned |= {"mark": mark, "round": 0, "done": 0, "loss": 0.0, "lived": []}
-        objective = chosen_objective(self._memory, self._config)
+        chosen_objective(self._memory, self._config)
         while learned["round"] <= self._config.rounds:
             if learned["round"] and not learned["done"]:
                 learned["lived"] = [*learned["lived"][: learned["round"] - 1], live(learned["round"])]
@@ -123,6 +123,7 @@ class Learner:
             learned |= {"round": learned["round"] + 1, "done": 0}
             self._save()
             self.policy().save(self._run.policy)
+        objective = chosen_objective(self._memory, self._config)
         return {"objective": objective} | {key: learned[key] for key in ("updates", "loss", "lived")}
 
     def policy(self) -> SagePolicy:

@@ -99,7 +99,8 @@ class Sources:
 
     def __init__(self, folder: Path, body: Makes, env: Environment, disturbance: float) -> None:
         self._body, self._env, self._disturbance = body, env, disturbance
-        self._folder = folder
+        self._folder, self._read = folder, ""
+        self._sage: Sage | None = None
 
     @property
     def learned(self) -> bool:
@@ -122,8 +123,16 @@ class Sources:
         if name == "random":
             return self._body.policy(name, self._env, seed)
         if name == "sage":
-            policy: Policy = learned(self._folder, self._env)
+            policy: Policy = self._learned()
         else:
             policy = self._body.policy(name, self._env, seed)
         wise = policy if name == "expert" else self._body.policy(teacher, self._env, seed) if teacher else None
         return Disturbed(policy, self._env, self._disturbance, seed, wise)
+
+    def _learned(self) -> Sage:
+        """What was learned so far, read anew where it has changed."""
+        now = (self._folder / FILE).read_text(encoding="utf-8")
+        if self._sage is None or now != self._read:
+            self._sage, self._read = learned(self._folder, self._env), now
+        self._sage.policy.reset()
+        return self._sage
