@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sage_ext.errors import SageError
 
@@ -113,12 +112,13 @@ def measure(options: argparse.Namespace) -> Table:
     seeds = list(range(options.seed, options.seed + options.seeds))
     spent = ("preset", "episodes", "demonstrations", "consolidations", "updates", "cnn_batch")
     table = Table("tasks", {key: getattr(options, key) for key in spent} | {"sage": options.sage}, seeds)
+    first = next(iter(given.values()), None)
     for task in options.tasks:
         for arm in arms:
             sources = [source(options, given, arm, task, seed) for seed in seeds]
             rates = {
                 condition: [
-                    result(options, like(options, given, task, seed), task, condition, found, seed)["success_rate"]
+                    result(options, _given(first, task, seed) if first else None, task, condition, found, seed)
                     for seed, found in zip(seeds, sources, strict=True)
                 ]
                 for condition in options.conditions
@@ -170,19 +170,18 @@ def _spread(values: Sequence[float], episodes: int) -> float:
 
 
 def result(
-    options: argparse.Namespace, run: Path, task: str, condition: str, found: Source, seed: int
-) -> dict[str, Any]:
-    """The result of an arm, from before or now."""
+    options: argparse.Namespace, like: Path | None, task: str, condition: str, found: Source, seed: int
+) -> float:
+    """Success rate of an arm, from before or now."""
     where = options.keep.absolute() / "results" / task / condition.replace(" ", "_")
-    path = where / f"{found.mark}-{options.episodes}-{options.worlds}-{seed}.json"
+    path = where / f"{found.mark}-{_settings(like)}-{options.episodes}-{options.worlds}-{seed}.json"
     if not path.exists():
         say(f"playing: {task}, {condition}, {found.mark}, seed {seed}")
-        folder = None if found.folder is None else str(found.folder)
-        plan = Plan(found.kind, folder, str(run), task, condition, options.episodes, options.worlds, ROOMS + seed)
+        folder, lived = (None if p is None else str(p) for p in (found.folder, like))
+        plan = Plan(found.kind, folder, lived, task, condition, options.episodes, options.worlds, ROOMS + seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         module("bench.tasks_play", json.dumps(asdict(plan)), str(path), log=path.with_suffix(".log"))
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return told
+    return float(json.loads(path.read_text(encoding="utf-8"))["success_rate"])
 
 
 def source(options: argparse.Namespace, given: dict[str, str], arm: str, task: str, seed: int) -> Source:
@@ -190,20 +189,14 @@ def source(options: argparse.Namespace, given: dict[str, str], arm: str, task: s
     if arm in FLOORS:
         return Source(arm, None, arm)
     if arm == "cnn":
-        return _cnn(options, like(options, given, task, seed), task, seed)
+        first = next(iter(given.values()), None)
+        return _cnn(options, _given(first, task, seed) if first else _demonstrations(options, task, seed), task, seed)
     run = _given(given[arm], task, seed) if given else _made(options, arm, task, seed)
     policy = run / "policy" / "checkpoint.json"
     if not policy.is_file():
         raise SageError("--sage", run, "has learned no policy", f"sage-ext act {run}")
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     return Source("sage", run, f"{_slug(arm)}-{_digest(policy)}", summary["measured"]["seconds"].get("act"))
-
-
-def like(options: argparse.Namespace, given: dict[str, str], task: str, seed: int) -> Path:
-    """The run whose task all arms play, and whose demonstrations the CNN imitates."""
-    if given:
-        return _given(next(iter(given.values())), task, seed)
-    return _demonstrations(options, task, seed)
 
 
 def _given(run: str, task: str, seed: int) -> Path:
@@ -275,6 +268,16 @@ def _cnn(options: argparse.Namespace, run: Path, task: str, seed: int) -> Source
         module("bench.tasks_cnn", json.dumps(settings), log=folder.with_suffix(".log"))
     meta = json.loads((folder / "cnn.json").read_text(encoding="utf-8"))["meta"]
     return Source("cnn", folder, f"cnn-{_digest(folder / 'cnn.json')}", meta["seconds"])
+
+
+def _settings(like: Path | None) -> str:
+    """Names the task's settings."""
+    from sage_ext.runs import Run
+
+    if like is None:
+        return "usual"
+    config = Run.open(like, lock=False).config
+    return hashlib.sha256(repr((config.task, config.randomisation)).encode()).hexdigest()[:8]
 
 
 def _slug(arm: str) -> str:

@@ -89,7 +89,6 @@ def test_a_result_is_played_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Path(path).write_text(json.dumps({"success_rate": 0.25 if name == "bench.tasks_play" else -1.0}))
 
     monkeypatch.setattr(tasks, "module", module)
-    monkeypatch.setattr(tasks, "like", lambda *_: Path("/run"))
     argv = [
         "--tasks",
         "Sage-Reach",
