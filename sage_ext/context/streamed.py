@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ class StreamedLinear(nn.Linear):
 
     The copy is made when it is needed and dropped by whatever announces new weights: a forward pass with gradients,
     :meth:`train` or ``eval()``, and what autograd counts as a change in place (fused optimizers are not counted).
+    Whoever changes weights in other ways, between a pass with gradients and acting in one world, calls one of the two.
     """
 
     _columns: Tensor | None = None
@@ -24,6 +27,14 @@ class StreamedLinear(nn.Linear):
         self._columns = None
         super().train(mode)
         return self
+
+    def _apply(self, *args: Any, **kwargs: Any) -> StreamedLinear:
+        self._columns = None  # another device or type
+        super()._apply(*args, **kwargs)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_columns": None}  # copies of a module count changes anew
 
     def forward(self, input: Tensor) -> Tensor:
         """``(..., in_features)`` -> ``(..., out_features)``."""

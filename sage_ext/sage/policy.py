@@ -127,9 +127,8 @@ class SagePolicy:
         Raises:
             SageError: Unknown sense, wrong shape, dtype or mask, NaN, or another number of worlds than before.
         """
-        senses = _senses(observation)
+        senses = self._senses(observation)
         state, mind = self._state or (None, None)
-        self._check_worlds(senses)
         context, state = self.encoder.step(senses, state, present, self._new)
         chunk, mind, self.extras = self.core(context, senses, mind, present, self._new)
         self._state, self._new = (state, mind), None
@@ -149,11 +148,9 @@ class SagePolicy:
         Raises:
             SageError: Nothing was looked at yet, or as :meth:`act`.
         """
-        senses = _senses(observation)
+        senses = self._senses(observation)
         if self._state is None:
             raise SageError("react", "{}", "has nothing to go by before the first look", "call act first")
-        self.encoder.spec.check(senses)
-        self._check_worlds(senses)
         chunk = self.core.react(senses, self._state[1], present)
         check_finite({k: hide(v, present[k]) if present and k in present else v for k, v in senses.items()})
         return self._bounded(chunk)
@@ -161,14 +158,11 @@ class SagePolicy:
     def _bounded(self, chunk: Tensor) -> Tensor:
         return torch.clamp(chunk[:, 0], self.low, self.high)
 
-    def _check_worlds(self, senses: Mapping[str, Tensor]) -> None:
-        if self._state is None or not senses:
-            return
-        known, given = len(self._state[0]), len(next(iter(senses.values())))
-        if given != known:
-            raise SageError("observation", f"{given} worlds", f"there were {known} before", "call reset() first")
-
-
-def _senses(observation: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    senses: Mapping[str, Tensor] = observation.get("policy", observation)
-    return senses
+    def _senses(self, observation: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        senses: Mapping[str, Tensor] = observation.get("policy", observation)
+        self.encoder.spec.check(senses)
+        if self._state is not None and senses:
+            known, given = len(self._state[0]), len(next(iter(senses.values())))
+            if given != known:
+                raise SageError("observation", f"{given} worlds", f"there were {known} before", "call reset() first")
+        return senses

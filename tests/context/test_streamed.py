@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -44,6 +46,15 @@ def _average(layer: StreamedLinear) -> None:
     )
     with torch.no_grad():
         torch._foreach_lerp_([layer.weight], [torch.zeros_like(layer.weight)], 0.5)
+
+
+def test_copies_and_other_types_start_anew() -> None:
+    layer, x = StreamedLinear(40, 24).eval(), torch.randn(1, 40)
+    with torch.no_grad():
+        layer(x)
+        twin = copy.deepcopy(layer)
+        assert twin._columns is None and torch.equal(twin(x), layer(x))
+        torch.testing.assert_close(layer.double()(x.double()), plain(layer, x.double()))
 
 
 @pytest.mark.parametrize(

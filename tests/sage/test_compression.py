@@ -109,10 +109,12 @@ def test_training_brings_into_the_message_what_the_actions_need() -> None:
     core.calibrate(looks.flatten(0, 1))
     with torch.no_grad():
         core.bottleneck.context.weight[:, :3] = 0.0
-    heads = CompressionHeads(3, 2, hidden=64, seed=0)
+    heads = CompressionHeads(3, 2, hidden=256, seed=0)
     actions, valid = weak.unsqueeze(2).repeat(1, 1, 2, 1), torch.ones(24, 6, 2, dtype=torch.bool)
     senses = {k: v for k, v in make_observation(24, 6).items() if k == "proprioceptive"}
-    optimizer = torch.optim.Adam([*core.parameters(), *heads.parameters()], lr=3e-3)
+    optimizer = torch.optim.Adam(
+        [{"params": core.parameters(), "lr": 1e-3}, {"params": heads.parameters(), "lr": 5e-3}]
+    )
     losses = []
     for _ in range(25):
         extras = core.sequence(looks, senses)[2]
