@@ -137,7 +137,6 @@ def test_from_chance_alone_it_learns_to_do_what_pays(tmp_path: Path) -> None:
     with Memory.open(path / "memory") as memory:
         assert not any(bool(memory.episode(e, ["labelled"])["labelled"].any()) for e in memory.episodes)
         paid = [float(memory.episode(e, ["reward"])["reward"].mean()) for e in memory.episodes]
-    print(paid[:24], paid[24:], acted(path))
     assert sum(paid[24:]) / len(paid[24:]) > sum(paid[:24]) / 24 + 0.1
 
 
