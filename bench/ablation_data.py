@@ -61,6 +61,7 @@ def wake(folder: Path, task: str, name: str, episodes: int, seed: int, physics: 
             each = episodes // len(POLICIES)
             command(
                 "wake", f"task.id={task}", *common, f"wake.policy={policy}", f"wake.episodes={each}",
+                "wake.disturbance=0",
                 f"memory.capacity={round((each + WORLDS) * SECONDS * 30)}", f"seed={seed + number}",
                 f"runs={runs.absolute()}", *filter(None, [physics]), log=runs.with_suffix(".log"),
             )  # fmt: skip

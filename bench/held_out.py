@@ -126,6 +126,7 @@ def _wake(plan: Plan, policy: str, seed: int, runs: Path, worlds: int) -> None:
         f"task.episode_length_s={plan.seconds}",
         "task.segmentation=true",
         f"wake.policy={policy}",
+        "wake.disturbance=0",
         f"wake.episodes={each}",
         f"memory.capacity={(each + worlds) * steps}",
         "sleep.history=0",
@@ -139,9 +140,15 @@ def _wake(plan: Plan, policy: str, seed: int, runs: Path, worlds: int) -> None:
 
 
 def command(*tokens: str, log: Path) -> None:
-    """Run ``sage-ext`` in a process of its own.
+    """Run ``sage-ext`` in a process of its own; see :func:`module`."""
+    module("sage_ext", *tokens, log=log)
+
+
+def module(name: str, *tokens: str, log: Path) -> None:
+    """Run a module in a process of its own.
 
     Args:
+        name: Of the module.
         *tokens: Its arguments.
         log: Where its output goes.
 
@@ -153,7 +160,7 @@ def command(*tokens: str, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as file:
         done = subprocess.run(
-            [sys.executable, "-m", "sage_ext", *tokens],
+            [sys.executable, "-m", name, *tokens],
             cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False,
         )  # fmt: skip
     if done.returncode:

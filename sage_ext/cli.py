@@ -166,10 +166,11 @@ OWN_OPTIONS: dict[tuple[str, ...], Callable[[], Callable[[Sequence[str]], int]]]
 }
 """Words of a command that has options of its own -> what imports it."""
 COMMANDS: dict[str, Callable[[list[str], bool], int]] = {
-    "cycle": new_run(["wake", "sleep", "dream"]),
+    "cycle": new_run(["wake", "sleep", "dream"], learns=True),
     "wake": new_run(["wake"]),
     "sleep": more_of_run("sleep"),
     "dream": more_of_run("dream"),
+    "act": more_of_run("act"),
     "resume": resume_run,
     "status": _status,
     **{command: _ask(command) for command in ("pause", "unpause", "stop")},

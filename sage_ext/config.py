@@ -16,6 +16,7 @@ from typing import Any
 from .config_build import build, flat
 from .config_checks import STEPS_PER_SECOND, check
 from .errors import SageError
+from .paths import config_dir
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class WakeConfig:
 
     policy: str
     episodes: int
+    disturbance: float
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,26 @@ class DreamConfig:
 
 
 @dataclass(frozen=True)
+class ActConfig:
+    """How acting is learned."""
+
+    objective: str
+    updates: int
+    batch: int
+    steps: int
+    chunk: int
+    h_every: int
+    lr: float
+    weight_decay: float
+    average: float
+    sense_dropout: float
+    discount: float
+    temperature: float
+    rounds: int
+    episodes: int
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything a run depends on."""
 
@@ -188,6 +210,7 @@ class Config:
     wake: WakeConfig
     sleep: SleepConfig
     dream: DreamConfig
+    act: ActConfig
     after: str | None = None
 
     @classmethod
@@ -218,6 +241,7 @@ class Config:
             raise SageError("config", path, "is corrupt: no YAML", "restore it or start a new run") from error
         if not isinstance(data, dict):
             raise SageError("config", path, "is corrupt: holds no keys", "restore it or start a new run")
+        _add_newer_keys(data)
         try:
             return cls.from_dict(data)
         except SageError as error:
@@ -254,6 +278,16 @@ def load_config(overrides: Sequence[str] = (), base: Config | None = None) -> Co
     from .config_hydra import compose_dict
 
     return Config.from_dict(compose_dict(Config, tuple(overrides), None if base is None else base.to_dict()))
+
+
+def _add_newer_keys(data: dict[str, Any]) -> None:
+    """Give a run from before there was acting the defaults of what it does not know."""
+    import yaml
+
+    for block in ("wake", "act"):
+        usual = yaml.safe_load((config_dir() / block / "default.yaml").read_text(encoding="utf-8"))
+        if isinstance(data.get(block, {}), dict):
+            data[block] = usual | data.get(block, {})
 
 
 def _plain(value: Any) -> Any:

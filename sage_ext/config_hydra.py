@@ -151,6 +151,13 @@ def _compose(file: str, tokens: tuple[str, ...]) -> Any:
         return compose(file, overrides=list(tokens))
 
 
+def _whole(group: str, name: str) -> Any:
+    """A group's file with those of the group that it builds on; its own values win, as ``_self_`` stands last."""
+    file: Any = OmegaConf.load(config_dir() / group / f"{name}.yaml")
+    below = [other for other in file.pop("defaults", []) if other != "_self_"]
+    return OmegaConf.merge(*(_whole(group, other) for other in below), file)
+
+
 def _change(options: Options, base: Mapping[str, Any], overrides: list[Override]) -> Any:
     """Apply files first and values second, as Hydra does."""
     config: Any = OmegaConf.create(dict(base))
@@ -158,7 +165,7 @@ def _change(options: Options, base: Mapping[str, Any], overrides: list[Override]
     for override in overrides:
         chosen = list(_chosen(options, override))
         for group, name in chosen:
-            file = OmegaConf.load(config_dir() / group / f"{name}.yaml")
+            file = _whole(group, name)
             config = OmegaConf.merge(config, file if group == PRESET else {group: file})
         if not chosen and override.key_or_group != PRESET:
             values.append(override)

@@ -11,10 +11,13 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
+from .act.learner import Learner
+from .act.sources import Sources
 from .after import earlier_runs
 from .config import Config
 from .dream import Explored, explore
@@ -24,6 +27,7 @@ from .gallery import save_gallery
 from .interrupt import StopRequest
 from .learning.diagnostics import group_ranks
 from .live.publish import Publisher
+from .living import Living
 from .memory import Memory
 from .mind import Mind
 from .observation import ObservationSpec
@@ -31,7 +35,7 @@ from .report import STARTING, Reporter, peak_gb
 from .runs import Run
 from .sleep import Keeper, Moments, Priorities, Rehearsal, Rounds, consolidate
 from .threads import torch_threads
-from .wake import open_memory, wake
+from .wake import open_memory
 
 PHASES = ("wake", "sleep", "dream")
 SAVE_EVERY_S = 120.0
@@ -147,41 +151,18 @@ class _Cycle:
         self.state["results"] |= values
 
     def _wake(self, cycle: int) -> None:
-        config, begun = self.config.wake, self.state.get("wake")
-        if begun is None or begun["cycle"] != cycle:
-            begun = {"cycle": cycle, "done": 0, "head": self.memory.head, "successes": 0.0}
-            self._remember(wake=begun)
-        # Whatever a wake that was cut short left behind its last whole wave is lived again.
-        self.memory.forget_since(begun["head"])
-        total = (config.episodes - begun["done"]) * self.env.max_episode_length
-
-        def on_step(steps: int, extras: dict[str, Any]) -> None:
-            bar.advance(steps)
-            self.stop.check()
-
-        def on_wave(done: int, successes: float) -> None:
-            self._remember(wake={**begun, "done": done, "head": self.memory.head, "successes": successes})
-
-        with self.reporter.phase("wake", total=total, unit="steps") as bar:
-            lived = wake(
-                self.env,
-                lambda seed: self.body.policy(config.policy, self.env, seed),
-                self.memory,
-                config.episodes,
-                self.config.memory.snapshot_every,
-                self._seed("wake", cycle),
-                begun["done"],
-                on_step,
-                on_wave,
-                successes=begun["successes"],
-            )
+        config = self.config.wake
+        source = Sources(self.run.policy, self.body, self.env, config.disturbance)
+        if config.policy == "sage" and not source.learned:
+            self.reporter.say("there is no policy yet: acting at random")
+        make = partial(source.make, config.policy)
+        lived = self._living().go("wake", cycle, config.episodes, make, self._seed("wake", cycle))
         self.reporter.scalar("wake/success_rate", lived["success_rate"], cycle)
-        results = self.state["results"]
-        self._result(
-            episodes=results.get("episodes", 0) + int(lived["episodes"]),
-            experiences=len(self.memory),
-            success_rate=lived["success_rate"],
-        )
+        self._result(success_rate=lived["success_rate"])
+
+    def _living(self) -> Living:
+        every = self.config.memory.snapshot_every
+        return Living(self.env, self.memory, self.state, self._remember, every, self.reporter, self.stop)
 
     def _sleep(self, cycle: int) -> None:
         config, learned = self.config.sleep, self.mind.learned
@@ -277,6 +258,28 @@ class _Cycle:
             self.reporter.scalar(f"dream/{name}", value, cycle)
         explorations = self.state["results"].get("explorations", 0) + len(records)
         self._result(explorations=explorations, dreams=records, **mean)
+
+    def _act(self, cycle: int) -> None:
+        visit, rounds = self.state["visit"], self._living()
+        source = Sources(self.run.policy, self.body, self.env, 0.0)
+        make = partial(source.make, "sage", teacher="expert")
+
+        def live(number: int) -> float:
+            """A round of DAgger."""
+            mark, seed = [visit, cycle, number], self._seed("act", cycle, number)
+            return rounds.go("act", mark, self.config.act.episodes, make, seed)["success_rate"]
+
+        learner = Learner(
+            self.config.act,
+            self.mind,
+            self.memory,
+            self.run,
+            self.env.single_action_space,
+            self.reporter,
+            self.stop,
+            self._seed("act", cycle),
+        )
+        self._result(act=learner.go([visit, cycle], live))
 
     def _sum_up(self) -> dict[str, Any]:
         summary = {

@@ -23,6 +23,31 @@ class Policy(Protocol):
         """Actions (N, A) for what an environment returned, ``policy`` and ``critic`` alike."""
 
 
+@runtime_checkable
+class Stateful(Protocol):
+    """A policy that remembers what it sensed."""
+
+    def reset(self, mask: Tensor) -> None:
+        """Forget what was before in the worlds (N,) bool whose episodes begin anew."""
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A policy that says, beside what it does, what there is to learn from.
+
+    Attributes:
+        label: The action (N, A) that a teacher wanted at the last call of ``act``; None where there is no teacher.
+    """
+
+    label: Tensor | None
+
+
+def begin_anew(policy: Policy, mask: Tensor) -> None:
+    """Tell a policy that the episodes of some worlds (N,) bool begin anew; most have nothing to forget."""
+    if isinstance(policy, Stateful):
+        policy.reset(mask)
+
+
 class DreamScenes(Protocol):
     """Scenes that break a law beside scenes that do not; see :class:`sage_envs.dreams.Dream`."""
 

@@ -52,7 +52,7 @@ class Mind:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(objective, config.lr), weight_decay=config.weight_decay, fused=True
         )
-        self.average = AveragedModel(objective, multi_avg_fn=_ema(config.average))
+        self.average = AveragedModel(objective, multi_avg_fn=ema(config.average))
         self.learned: dict[str, Any] = dict(FRESH)
         self._compiled: Any = None
 
@@ -209,7 +209,7 @@ def horizons(steps: int) -> Sequence[int]:
     return [2**i for i in range(steps.bit_length()) if 2**i < steps]
 
 
-def _ema(decay: float) -> Any:
+def ema(decay: float) -> Any:
     """How weights enter their average: quickly at first, so that few updates count as well."""
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .environment import Environment, Policy
+from .environment import Environment, Policy, begin_anew
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def play(
         if "success" in extras:
             told = True
             reached |= extras["success"].cpu()
+        begin_anew(policy, terminated | truncated)
         over = (terminated | truncated).cpu()
         ended = [
             Episode(

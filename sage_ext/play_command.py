@@ -11,21 +11,24 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from .config_checks import STEPS_PER_SECOND
-from .environment import derived_seed
+from .environment import Environment, Policy, derived_seed
 from .errors import SageError
 from .interrupt import StopRequest
 from .play import Episode, play, summary
 from .play_config import PlayConfig, load_play_config
 from .report import STARTING, Bar, Reporter, peak_gb
-from .runs import as_json, write_whole
+from .runs import Run, as_json, write_whole
 from .simulator import prepare
 from .threads import torch_threads
 from .video import Film
+
+if TYPE_CHECKING:
+    from .body import SimulatedBody
 
 FOLDER = "plays"
 
@@ -43,6 +46,10 @@ def play_command(tokens: list[str], verbose: bool) -> None:
         Interrupted: Ctrl-C; nothing is left either.
     """
     config = load_play_config(tokens)
+    if config.policy == "sage":
+        from .act.sources import need_policy
+
+        need_policy(Run.open(str(config.run), lock=False).policy)
     prepare(config.task.device)
     reporter = Reporter(verbose=verbose)
     try:
@@ -69,7 +76,7 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
             # Engines install handlers of their own.
             stop.arm()
         try:
-            policy = body.policy(config.policy, env, derived_seed(config.seed, "play"))
+            policy = _policy(config, body, env)
             with reporter.phase("play", total=config.episodes, unit="episodes") as bar:
                 audience = _Audience(bar, film, stop, worlds)
                 start = time.monotonic()
@@ -89,6 +96,15 @@ def _played(config: PlayConfig, reporter: Reporter, stop: StopRequest, film: Fil
             "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
         },
     }
+
+
+def _policy(config: PlayConfig, body: SimulatedBody, env: Environment) -> Policy:
+    if config.policy != "sage":
+        return body.policy(config.policy, env, derived_seed(config.seed, "play"))
+    from .act.sources import learned
+
+    run = Run.open(str(config.run), lock=False)
+    return learned(run.policy, env, () if config.missing is None else (config.missing,))
 
 
 class _Audience:

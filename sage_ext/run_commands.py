@@ -19,8 +19,13 @@ FIXED = (
 """Beginnings of keys that a run keeps: what it remembers was made with them."""
 
 
-def new_run(phases: list[str]) -> Callable[[list[str], bool], int]:
-    """The command that lives through phases in a new run."""
+def new_run(phases: list[str], learns: bool = False) -> Callable[[list[str], bool], int]:
+    """The command that lives through phases in a new run.
+
+    Args:
+        phases: Of each cycle.
+        learns: Whether who acts as ``sage`` also learns to, at the end of each.
+    """
 
     def command(tokens: list[str], verbose: bool) -> int:
         from .after import settled
@@ -30,7 +35,8 @@ def new_run(phases: list[str]) -> Callable[[list[str], bool], int]:
         config = settled(load_config(tokens))
         prepare(config.task.device)
         with Run.create(config) as run:
-            return _live(run, {"phases": phases}, verbose, undo=run.discard)
+            chosen = [*phases, "act"] if learns and config.wake.policy == "sage" else phases
+            return _live(run, {"phases": chosen}, verbose, undo=run.discard)
 
     return command
 
@@ -50,7 +56,7 @@ def more_of_run(phase: str) -> Callable[[list[str], bool], int]:
                 raise SageError("run", run.path, "is not finished", f"finish it first: sage-ext resume {run.path}")
             if not (run.memory / "meta.json").is_file():
                 raise SageError("run", run.path, "has no memory", "sage-ext wake makes a run that has one")
-            if phase == "dream" and not (run.checkpoint / "checkpoint.json").is_file():
+            if phase in ("dream", "act") and not (run.checkpoint / "checkpoint.json").is_file():
                 raise SageError("run", run.path, "has no checkpoint", f"train one: sage-ext sleep {run.path}")
             config = load_config(overrides, base=old)
             before, after = old.flat(), config.flat()

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from .config import Config, load_config
+from .context.layout import CONTEXT_WIDTH
 from .errors import SageError
 
 LATEST = "latest"
@@ -36,6 +37,7 @@ class Run:
         memory: Folder of the memory; it and what follows may not exist yet.
         checkpoint: Folder of the checkpoint.
         kept: Folder of the moments that sleep kept.
+        policy: Folder of the policy that has been learned, if any; ``acting`` is where it is being learned.
         tensorboard: Folder of the event files.
         summary: JSON file of the results.
         dreams: Picture of the dreams.
@@ -48,6 +50,7 @@ class Run:
         self.memory = path / "memory"
         self.checkpoint = path / "checkpoint"
         self.kept = path / "kept"
+        self.policy, self.acting = path / "policy", path / "acting"
         self.tensorboard = path / "tensorboard"
         self.summary = path / "summary.json"
         self.dreams = path / "dreams.png"
@@ -170,11 +173,12 @@ class Run:
 
 
 def needed_bytes(config: Config) -> int:
-    """Disk that a run takes at most: RGB and depth, the other senses and a snapshot a step, and a reserve."""
+    """Disk that a run takes at most: RGB and depth, other senses, snapshot and context a step, and a reserve."""
     steps = min(config.wake.episodes * config.task.steps * config.cycles, config.memory.capacity)
     pixel = 9 if config.task.segmentation else 7
     kept = min(config.sleep.keep, config.sleep.consolidations) * (config.sleep.history + 2 * config.sleep.steps)
-    return (steps + kept) * (config.task.resolution**2 * pixel + 8000) + _RESERVE
+    contexts = 2 * CONTEXT_WIDTH * steps if config.wake.policy == "sage" else 0
+    return (steps + kept) * (config.task.resolution**2 * pixel + 8000) + contexts + _RESERVE
 
 
 def _check_disk(config: Config, runs: Path) -> None:

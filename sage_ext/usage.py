@@ -8,6 +8,7 @@ commands:
   wake  [KEY=VALUE ...]              live in the simulator and remember it, in a new run
   sleep RUN [KEY=VALUE ...]          live remembered moments again under other physics, viewpoints and speeds; learn
   dream RUN [KEY=VALUE ...]          break a law of physics in remembered moments; measure how coherent that seems
+  act   RUN [KEY=VALUE ...]          learn to act from what is remembered: imitate the expert, or repeat what paid
   resume RUN                         continue a run that was interrupted, exactly as it would have gone on
   status [RUN]                       how a run is: phase, progress, latest numbers, or why it ended
   pause | unpause | stop RUN         let a running run wait, go on, or end at its next safe point
@@ -35,15 +36,21 @@ examples:
   sage-ext sleep latest sleep.consolidations=2000 sleep.variations.physical.gravity_scale=[0.5,1.5]
   sage-ext cycle task=lift after=latest              another task, with the mind of the newest run
   sage-ext play task=reach policy=expert video=true    success of a policy, and a film of what the robot saw
+  sage-ext wake task=reach wake.policy=expert wake.episodes=60 && sage-ext sleep latest && sage-ext act latest
+  sage-ext play policy=sage run=latest video=true      what was learned from the expert plays the task of its run
+  sage-ext act latest act.rounds=3 act.episodes=12     SAGE acts, the expert says what it should have done (DAgger)
+  sage-ext cycle wake.policy=sage cycles=5             from random acting on: every cycle acts as the last has learned
   sage-ext view --latest --port 8080                 only for this machine, unless --host says otherwise
   sage-ext report --latest                           report.html in the run's folder; open it in a browser
   sage-ext info latest                               results, progress and settings of the newest run
 
 results land in runs/DATE-TIME-TASK[-NAME]/ (runs=FOLDER moves them):
-  summary.json  dreams.png  dreams.safetensors  config.yaml  checkpoint/  memory/  tensorboard/  simulator.log
+  summary.json  dreams.png  dreams.safetensors  config.yaml  checkpoint/  memory/  policy/  acting/  tensorboard/
+  simulator.log
 
 what `sage-ext play` may be told:
-  policy episodes seed video video_worlds out, and task and randomisation as in a run: task=lift task.difficulty=hard
+  policy run missing episodes seed video video_worlds out, and task and randomisation as in a run: task=lift
+  policy=sage needs run=RUN, whose task is the default; missing=SENSE keeps a sense from it
   Results land in plays/DATE-TIME-TASK-POLICY/ (out=FOLDER names another): play.json  play.mp4  simulator.log
 
 Ctrl-C stops at the next safe point and says how to resume.

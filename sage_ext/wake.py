@@ -10,13 +10,22 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from .environment import Environment, Policy, derived_seed
+from .environment import Environment, Labelled, Policy, begin_anew, derived_seed
 from .errors import SageError
 from .memory import Memory
 
+LABELS = ("label", "labelled")
+"""What memories from before there was acting lack."""
+
 
 def remembered_step(
-    env: Environment, obs: dict[str, Any], action: Tensor, outcome: tuple[Tensor, ...], rows: Tensor, marked: Tensor
+    env: Environment,
+    obs: dict[str, Any],
+    action: Tensor,
+    outcome: tuple[Tensor, ...],
+    rows: Tensor,
+    marked: Tensor,
+    label: Tensor | None = None,
 ) -> TensorDict:
     """One step of all worlds as it goes into memory.
 
@@ -27,6 +36,7 @@ def remembered_step(
         outcome: Reward, terminated, truncated, each (N,).
         rows: Snapshots taken before the action (N, S), zeros where none was.
         marked: Where a snapshot was taken (N,) bool.
+        label: What a teacher would have done (N, A), where there is one.
     """
     reward, terminated, truncated = outcome
     return TensorDict(
@@ -34,6 +44,8 @@ def remembered_step(
             "observation": obs["policy"],
             "critic": obs.get("critic", {}),
             "action": action,
+            "label": torch.zeros_like(action) if label is None else label,
+            "labelled": torch.full_like(terminated, label is not None),
             "reward": reward.float(),
             "terminated": terminated,
             "truncated": truncated,
@@ -60,12 +72,21 @@ def open_memory(path: Path, env: Environment, capacity: int) -> Memory:
     if (path / "meta.json").exists():
         memory = Memory.open(path)
         try:
-            memory.schema.check(example.cpu())
+            memory.schema.check(_fitting(memory, example.cpu()))
         except SageError:
             memory.close()
             raise
         return memory
     return Memory.create(path, example[0].cpu(), capacity, max_episode_steps=env.max_episode_length)
+
+
+def has_labels(memory: Memory) -> bool:
+    """Whether a memory can hold what a teacher would have done."""
+    return any(leaf.key == LABELS[:1] for leaf in memory.schema.leaves)
+
+
+def _fitting(memory: Memory, step: TensorDict) -> TensorDict:
+    return step if has_labels(memory) else step.exclude(*LABELS)
 
 
 def wake(
@@ -119,8 +140,11 @@ def wake(
             rows = env.snapshot() if bool(marked.any()) else no_rows
             action = policy.act(obs)
             following, reward, terminated, truncated, extras = env.step(action)
-            memory.append(remembered_step(env, obs, action, (reward, terminated, truncated), rows, marked).cpu())
+            label = policy.label if isinstance(policy, Labelled) else None
+            lived = remembered_step(env, obs, action, (reward, terminated, truncated), rows, marked, label)
+            memory.append(_fitting(memory, lived.cpu()))
             over = terminated | truncated
+            begin_anew(policy, over)
             if "success" in extras:
                 reached |= extras["success"] & ~finished
             ended += int((over & ~finished).sum())

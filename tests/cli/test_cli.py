@@ -48,7 +48,19 @@ finally:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "heavy []" in out
-    for word in ("cycle", "wake", "sleep", "dream", "resume", "info", "preset=debug", "runs/", "latest", "Ctrl-C"):
+    for word in (
+        "cycle",
+        "wake",
+        "sleep",
+        "dream",
+        "act",
+        "resume",
+        "info",
+        "preset=debug",
+        "runs/",
+        "latest",
+        "Ctrl-C",
+    ):
         assert word in out
 
 
@@ -75,12 +87,17 @@ def test_cycle_makes_a_run_and_ends_with_the_table(cycle, tmp_path, capfd):
     assert "episodes" in out and "summary.json" in out and path.name in out
 
 
+def test_a_cycle_in_which_sage_acts_learns_to_act(cycle, tmp_path):
+    assert main(["cycle", "preset=debug", "wake.policy=sage"]) == 0
+    assert cycle.calls[0][2] == ["wake", "sleep", "dream", "act"]
+
+
 def test_wake_is_a_new_run_with_wake_alone(cycle, tmp_path):
     assert main(["wake", "preset=debug"]) == 0
     assert cycle.calls[0][2] == ["wake"]
 
 
-@pytest.mark.parametrize("command", ["sleep", "dream"])
+@pytest.mark.parametrize("command", ["sleep", "dream", "act"])
 def test_sleep_and_dream_go_on_in_a_run(cycle, tmp_path, capfd, command):
     main(["wake", "preset=debug"])
     assert main([command, "latest", "sleep.lr=0.01", "dream.looks=10"]) == 0
@@ -249,13 +266,14 @@ def test_a_run_in_use_is_refused(cycle, tmp_path, capfd):
     one_line(capfd, f"is in use by process {os.getpid()}")
 
 
-def test_sleep_needs_a_memory_and_dream_a_checkpoint(cycle, tmp_path, capfd):
+def test_sleep_needs_a_memory_and_the_others_a_checkpoint(cycle, tmp_path, capfd):
     main(["wake", "preset=debug"])
     path = only_run(tmp_path)
     (path / "checkpoint" / "checkpoint.json").unlink()
     capfd.readouterr()
-    assert main(["dream", "latest"]) == 2
-    one_line(capfd, "has no checkpoint", "sage-ext sleep")
+    for command in ("dream", "act"):
+        assert main([command, "latest"]) == 2
+        one_line(capfd, "has no checkpoint", "sage-ext sleep")
     (path / "memory" / "meta.json").unlink()
     assert main(["sleep", "latest"]) == 2
     one_line(capfd, "has no memory")

@@ -72,7 +72,11 @@ BAD = [
     ("preset=debug", "preset=debug: unknown key"),
     ("task=Sage-Navigaton", "use task=Sage-Navigation"),
     ("task.difficulty=hrad", "use hard"),
-    ("policy=exprt", "must be one of random, expert; use expert"),
+    ("policy=exprt", "must be one of random, expert, sage; use expert"),
+    ("policy=sage", "run=null: policy=sage is learned in a run, and none is named; set run=latest"),
+    ("run=latest", "run=latest: is nothing to policy=expert; leave it out, or set policy=sage"),
+    ("missing=audio", "missing=audio: is nothing to policy=expert"),
+    ("missing=smell", "missing=smell: must be null or one of visual, depth"),
     ("episodes=0", "episodes=0: must be 1..1000000000; set 1"),
     ("episodes=1.5", "must be a whole number"),
     ("task.num_envs=0", "task.num_envs=0: must be 1..65536"),
@@ -97,6 +101,32 @@ def test_bad_input_is_one_line_and_leaves_nothing(stage, tmp_path, capfd, token,
     assert err.startswith("error: ") and err.count("\n") == 1 and message in err, err
     assert [p.name for p in tmp_path.rglob("*")] == ["taken"]
     assert not stage.configs
+
+
+def run_of(task: str, runs) -> str:
+    """A run of a task with a small camera, which has learned nothing."""
+    from sage_ext.runs import Run
+
+    with Run.create(load_config([f"task={task}", "task.resolution=32", "randomisation=wide", f"runs={runs}"])) as run:
+        return str(run.path)
+
+
+def test_a_runs_task_is_played_where_no_other_is_named(tmp_path) -> None:
+    run = run_of("reach", tmp_path)
+    config = load_play_config(["policy=sage", f"run={run}", "missing=audio"])
+    assert (config.task.id, config.task.resolution, config.task.num_envs) == ("Sage-Reach", 32, 16)
+    assert config.randomisation == load_config(["randomisation=wide"]).randomisation
+    other = load_play_config(["policy=sage", f"run={run}", "task=lift", "task.num_envs=3", "randomisation=default"])
+    assert (other.task.id, other.task.resolution, other.task.num_envs) == ("Sage-Lift", 64, 3)
+    assert other.randomisation == load_config().randomisation
+
+
+def test_a_run_that_has_learned_no_policy_is_named(stage, tmp_path, capfd) -> None:
+    run = run_of("reach", tmp_path / "runs")
+    assert main(["play", "policy=sage", f"run={run}"]) == 2
+    err = capfd.readouterr().err
+    assert err == f"error: run={run}: has learned no policy; sage-ext act {run}\n"
+    assert not (tmp_path / "plays").exists()
 
 
 def test_a_play_ends_with_a_table_and_a_file(stage, tmp_path, capfd) -> None:

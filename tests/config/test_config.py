@@ -271,3 +271,12 @@ def test_randomisation_is_off_unless_chosen():
         assert value in (0.0, (1.0, 1.0))
         # Sizes are drawn among those of task.object_sizes, and there is one by default.
         assert (getattr(wide, field.name) != value) or field.name == "size_scale"
+
+
+def test_a_run_from_before_there_was_acting_gets_the_defaults(tmp_path):
+    old = load_config(["preset=debug", "wake.policy=expert"]).to_dict()
+    del old["act"], old["wake"]["disturbance"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(old))
+    config, usual = Config.from_yaml(tmp_path / "config.yaml"), load_config(["preset=gpu"])
+    assert (config.wake.policy, config.wake.episodes, config.wake.disturbance) == ("expert", 2, usual.wake.disturbance)
+    assert dataclasses.replace(config.act, updates=usual.act.updates, batch=256, episodes=256) == usual.act

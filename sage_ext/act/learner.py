@@ -1,0 +1,196 @@
+"""Learning to act: SAGE's core imitates what is remembered, from contexts of a frozen encoder.
+
+Behaviour cloning with chunks of actions (ACT, arXiv 2304.13705) of the labels of an expert, whose actions were
+disturbed (DART) or who judged what SAGE did (DAgger), or of whatever was done, weighted by how it turned out (AWR); see
+:mod:`sage_ext.act.disturbed` and :mod:`sage_ext.act.value`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from ..config import ActConfig
+from ..context import checkpoint
+from ..environment import derived_seed
+from ..memory import Memory
+from ..mind import Mind, ema
+from ..report import Reporter
+from ..runs import Run
+from ..sage.core import SageCore
+from ..sage.policy import SagePolicy
+from .contexts import Contexts, encode, fingerprint, views
+from .lessons import Batch, chosen_objective, gather
+
+SAVE_EVERY_S = 120.0
+"""Least time between two checkpoints [s]; one also follows each round and each stop."""
+CALIBRATION = 2000
+"""Contexts from which the compression starts."""
+PONDER = 0.001
+"""Weight of the cost of H's steps."""
+LARGEST_GRADIENT = 1.0
+
+
+class Stop(Protocol):
+    """The part of :class:`sage_ext.interrupt.StopRequest` that is needed here."""
+
+    def check(self, save: Callable[[], None] | None = None) -> None:
+        """Raise where a stop was asked for, after saving."""
+
+
+class Learner:
+    """What learns to act in a run: it goes on from where it was.
+
+    Args:
+        config: How.
+        mind: Whose averaged encoder gives the contexts.
+        memory: What there is to learn from.
+        run: Where it is kept, and the policy for others to use.
+        space: Of one world's actions.
+        reporter: Progress and curves.
+        stop: Asked at each safe point.
+        seed: Of everything that is drawn.
+    """
+
+    def __init__(
+        self,
+        config: ActConfig,
+        mind: Mind,
+        memory: Memory,
+        run: Run,
+        space: gym.Space,
+        reporter: Reporter,
+        stop: Stop,
+        seed: int,
+    ) -> None:
+        self._config, self._mind, self._memory, self._run, self._space = config, mind, memory, run, space
+        self._reporter, self._stop, self._seed = reporter, stop, seed
+        self.learned: dict[str, Any] = {"updates": 0, "calibrated": False}
+        self._load()
+
+    def _load(self) -> None:
+        config, spec, folder = self._config, self._mind.acting.encoder.spec, self._run.acting
+        width = int(self._space.shape[0])  # type: ignore[index]
+        core = SageCore(spec, width, config.chunk, config.h_every, seed=derived_seed(self._seed, "core"))
+        saved = None
+        if (folder / "checkpoint.json").is_file():
+            saved = checkpoint.load(folder, {"core": SageCore.from_config, "learning": SageCore.from_config})
+            before: Any = saved.modules["learning"]
+            if before.config() != core.config():
+                self._reporter.say("the core has another shape than before: it begins anew")
+                saved = None
+        self.core = (core if saved is None else before).to(self._mind.device)
+        self.average = AveragedModel(self.core, multi_avg_fn=ema(config.average))
+        self._optimizer = torch.optim.AdamW(
+            self.core.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        if saved is not None:
+            self.average.module.load_state_dict(saved.modules["core"].state_dict())
+            self.learned = saved.extra["learned"]
+            self.average.n_averaged.fill_(self.learned["updates"])
+            if saved.optimizer is not None:
+                checkpoint.restore_optimizer(self._optimizer, saved.optimizer)
+                for group in self._optimizer.param_groups:
+                    group.update(lr=config.lr, weight_decay=config.weight_decay)
+
+    def go(self, mark: list[int], live: Callable[[int], float]) -> dict[str, Any]:
+        """Learn, and with rounds of DAgger live and learn again.
+
+        Args:
+            mark: Tells one learning from another: that which was interrupted is finished.
+            live: Lives a round of DAgger, by its number from 1, under the policy as it is; gives its success rate.
+
+        Returns:
+            ``objective``, ``updates`` so far, ``loss`` of the last ones, and ``lived``, success rates of the rounds.
+
+        Raises:
+            SageError: There is nothing to learn from, a damaged file, a full disk.
+        """
+        learned = self.learned
+        if learned.get("mark") != mark:
+            learned |= {"mark": mark, "round": 0, "done": 0, "loss": 0.0, "lived": []}
+        chosen_objective(self._memory, self._config)
+        while learned["round"] <= self._config.rounds:
+            if learned["round"] and not learned["done"]:
+                learned["lived"] = [*learned["lived"][: learned["round"] - 1], live(learned["round"])]
+            self._round()
+            learned |= {"round": learned["round"] + 1, "done": 0}
+            self._save()
+            self.policy().save(self._run.policy)
+        objective = chosen_objective(self._memory, self._config)
+        return {"objective": objective} | {key: learned[key] for key in ("updates", "loss", "lived")}
+
+    def policy(self) -> SagePolicy:
+        """What acts: the averaged weights."""
+        core: Any = self.average.module
+        return SagePolicy.for_space(self._mind.acting.encoder, core, self._space)
+
+    def _save(self) -> None:
+        parts: dict[str, Any] = {"core": self.average.module, "learning": self.core}
+        checkpoint.save(self._run.acting, parts, {"learned": self.learned}, self._optimizer)
+
+    def _round(self) -> None:
+        config, learned, mind = self._config, self.learned, self._mind
+        contexts = Contexts(self._run.acting, fingerprint(mind))
+        wanted = views(self._memory.episodes, config.sense_dropout, self._seed)
+        left = sum(view.length for view in wanted if view not in contexts)
+        with self._reporter.phase("act", total=left, unit="looks") as bar:
+            bar.note(doing="encoding")
+
+            def on_steps(count: int) -> None:
+                bar.advance(count)
+                self._stop.check()
+
+            encode(mind, self._memory, contexts, wanted, on_steps)
+        senses = list(self.core.fast.glance.spec.senses)
+        number = learned["round"]
+        lessons = gather(self._memory, contexts, wanted, senses, config, self._generator("value", number))
+        if not learned["calibrated"]:
+            self.core.calibrate(
+                lessons.contexts(CALIBRATION, self._generator("calibration")).to(mind.device), self._seed
+            )
+            learned["calibrated"] = True
+        self.core.train()
+        saved = time.monotonic()
+        with self._reporter.phase("act", config.updates, "updates", learned["done"]) as bar, mind.at_work():
+            while learned["done"] < config.updates:
+                generator = self._generator("update", number, learned["done"])
+                loss = self._update(lessons.draw(config.batch, config.steps, config.chunk, generator))
+                learned |= {"updates": learned["updates"] + 1, "done": learned["done"] + 1}
+                # Over the last hundred or so.
+                learned["loss"] = loss if learned["done"] == 1 else 0.99 * learned["loss"] + 0.01 * loss
+                self._reporter.scalar("act/loss", loss, learned["updates"])
+                bar.advance()
+                bar.note(loss=learned["loss"])
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    self._save()
+                    saved = time.monotonic()
+                self._stop.check(self._save)
+
+    def _generator(self, *use: object) -> torch.Generator:
+        return torch.Generator().manual_seed(derived_seed(self._seed, *use))
+
+    def _update(self, batch: Batch) -> float:
+        device = self._mind.device
+
+        def there(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value.to(device) for name, value in tensors.items()}
+
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._mind.precision():
+            given = batch.context.to(device), there(batch.senses)
+            chunk, _, extras = self.core.sequence(*given, present=there(batch.present), reset=batch.reset.to(device))
+            missed = (chunk - batch.target.to(device)).abs().mean(-1)
+            weight = batch.weight.to(device)
+            loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
+            (loss + PONDER * extras.cost.mean()).backward()
+        torch.nn.utils.clip_grad_norm_(self.core.parameters(), LARGEST_GRADIENT)
+        self._optimizer.step()
+        self.average.update_parameters(self.core)
+        return float(loss.detach())

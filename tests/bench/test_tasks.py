@@ -1,0 +1,137 @@
+"""The bench of tasks without a simulator: its rows, its arms, what it keeps, and its baseline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import tasks, tasks_cnn
+from bench.table import Table
+from bench.tasks import add_rows, main, sages
+from bench.tasks_cnn import CnnPolicy, train
+from bench.tasks_play import CONDITIONS, Plan, config_of
+from sage_ext.act.disturbed import Disturbed
+from sage_ext.errors import SageError
+from sage_ext.wake import open_memory, wake
+
+from ..mind.ball_world import BallWorld, Push
+
+
+def plan(condition: str, task: str = "Sage-Reach") -> Plan:
+    return Plan("expert", None, None, task, condition, 40, 20, 7)
+
+
+def test_conditions_are_settings_of_a_play() -> None:
+    usual = config_of(plan("nominal"))
+    assert (usual.task.id, usual.task.episode_length_s, usual.episodes, usual.task.num_envs) == (
+        "Sage-Reach",
+        6.0,
+        40,
+        20,
+    )
+    assert config_of(plan("gravity x0.5")).randomisation.gravity_scale == (0.5, 0.5)
+    slick = config_of(plan("friction x0.4")).randomisation
+    assert slick.static_friction_scale == slick.dynamic_friction_scale == (0.4, 0.4)
+    assert config_of(plan("mass x2")).randomisation.mass_scale == (2.0, 2.0)
+    moved = config_of(plan("camera moved")).randomisation
+    assert (moved.yaw_deg, moved.pitch_deg, moved.shift_m) == (10.0, 5.0, 0.05)
+    for name, condition in CONDITIONS.items():
+        if condition.missing or name == "nominal":
+            assert config_of(plan(name)).randomisation == usual.randomisation and not condition.shifted
+    assert len(CONDITIONS) == 16 and sum(c.shifted for c in CONDITIONS.values()) == 10
+
+
+def test_rows_are_means_over_seeds_and_shifts() -> None:
+    table = Table("tasks", {}, [0, 1], machine="")
+    rates = {"nominal": [0.9, 1.0], "gravity x0.5": [0.5, 0.6], "mass x2": [0.7, 0.6], "no audio": [0.2, 0.2]}
+    add_rows(table, "Sage-Reach", "cnn", rates, 40)
+    found = {(row.case, row.metric): (row.value, row.spread) for row in table.rows}
+    assert found["Sage-Reach/nominal", "success"] == pytest.approx((0.95, 0.05))
+    assert found["Sage-Reach/shifted", "success"] == pytest.approx((0.6, 0.0))
+    assert found["Sage-Reach/shifted", "drop_from_nominal"][0] == pytest.approx(0.35)
+    assert found["Sage-Reach/missing", "success"] == pytest.approx((0.2, 0.0))
+    one = Table("tasks", {}, [0], machine="")
+    add_rows(one, "Sage-Reach", "cnn", {"nominal": [0.8]}, 100)
+    assert one.rows[0].spread == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--sage", "runs/a"], "--sage=runs/a: is no NAME=RUN"),
+        (["--sage", "cnn=runs/a"], "--sage=cnn: is an arm already"),
+        (["--arms", "cmm"], "--arms=cmm: is no arm; use some of wake only, wake + sleep, cnn, expert, random"),
+        (["--run", "runs/a"], "--run=runs/a: is not enough"),
+        (["--sage", "ours=nowhere", "--tasks", "Sage-Reach", "--arms", "ours"], "run=nowhere: does not exist"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, capfd: Any, argv: list[str], message: str) -> None:
+    assert main([*argv, "--json", str(tmp_path / "rows.json"), "--keep", str(tmp_path)]) == 2
+    err = capfd.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1 and message in err
+
+
+def test_names_may_hold_what_runs_do() -> None:
+    assert sages(["wake + sleep=runs/{task}=x"]) == {"wake + sleep": "runs/{task}=x"}
+    with pytest.raises(SageError, match="is an arm already"):
+        sages(["a=1", "a=2"])
+
+
+def test_a_result_is_played_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[dict] = []
+
+    def module(name: str, given: str, path: str, log: Path) -> None:
+        played.append(json.loads(given))
+        Path(path).write_text(json.dumps({"success_rate": 0.25 if name == "bench.tasks_play" else -1.0}))
+
+    monkeypatch.setattr(tasks, "module", module)
+    argv = [
+        "--tasks",
+        "Sage-Reach",
+        "--arms",
+        "expert",
+        "random",
+        "--conditions",
+        "nominal",
+        "no audio",
+        "--seeds",
+        "2",
+    ]
+    argv += ["--keep", str(tmp_path / "keep"), "--json", str(tmp_path / "rows.json")]
+    assert main(argv) == 0 and len(played) == 8
+    assert {(p["kind"], p["condition"], p["seed"] - tasks.ROOMS) for p in played} == {
+        (kind, condition, seed)
+        for kind in ("expert", "random")
+        for condition in ("nominal", "no audio")
+        for seed in (0, 1)
+    }
+    rows = {(r["arm"], r["case"]): r["value"] for r in json.loads((tmp_path / "rows.json").read_text())["rows"]}
+    assert rows["expert", "Sage-Reach/nominal"] == 0.25
+    assert main(argv) == 0 and len(played) == 8
+    assert main([*argv, "--episodes", "40"]) == 0 and len(played) == 16
+
+
+def test_the_baseline_imitates_the_labels_and_ignores_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks_cnn, "LR", 3e-3)
+    env = BallWorld(2, 20, 32)
+
+    def expert(seed: int) -> Disturbed:
+        push = Push(env, seed, expert=True)
+        return Disturbed(push, env, 0.3, seed, push)
+
+    with open_memory(tmp_path / "memory", env, 100) as memory:
+        wake(env, expert, memory, 2, 5, 0)
+    train(tmp_path, tmp_path / "cnn", updates=16, batch=8, chunk=2, dropout=0.2, seed=0)
+    observation, _ = env.reset(seed=1)
+    action = CnnPolicy(tmp_path / "cnn").act(observation)
+    assert action[:, 0].min() > 0.5 and action[:, 1].abs().max() < 0.4
+    blind, spoilt = CnnPolicy(tmp_path / "cnn", ("depth",)), dict(observation["policy"])
+    spoilt["depth"] = spoilt["depth"] + torch.nan
+    assert torch.equal(blind.act({"policy": spoilt}), blind.act(observation))
+    assert not torch.equal(blind.act(observation), action)
