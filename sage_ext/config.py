@@ -168,6 +168,7 @@ class DreamConfig:
     explorations: int
     looks: int
     laws: tuple[str, ...]
+    difficulty: float
     calibration: int
 
 

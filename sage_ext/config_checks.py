@@ -141,7 +141,8 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.variations.temporal.speeds": Rule("0.5, 1 or 2", {0.5, 1.0, 2.0}.__contains__, lambda v: "use those"),
     "dream.explorations": between(1, 10**9),
     "dream.looks": between(2, 10**5),
-    "dream.laws": one_of("float", "vanish", "reversal"),
+    "dream.laws": lambda: listed("sage_envs.dream_kinds", "NAMES"),
+    "dream.difficulty": between(0, 1),
     "dream.calibration": between(2, 10**9),
 }
 

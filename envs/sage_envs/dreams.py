@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from . import snapshot
+from .dream_kinds import KINDS
 from .relive import relive
 from .senses.hearing import EAR_BANDS
 from .senses.spectrogram import log_mel
@@ -30,7 +31,6 @@ from .sight import objects_in_view, sight
 if TYPE_CHECKING:
     from .sage_env import SageEnv
 
-LAWS = ("float", "vanish", "reversal")
 LIFT = 9.81
 """Upward acceleration of a floating object: it falls up [m/s^2]."""
 GONE = 30.0
@@ -41,41 +41,48 @@ LIVELY = 0.4
 
 @dataclass
 class Dream:
-    """Scenes that break a law, and their twins.
-
-    Attributes:
-        impossible: ``policy`` observations (n, T, ...).
-        twin: The same from the branch that obeys physics.
-        valid: Whether the moment was fit for its law (n,), for example an object was in view.
-        at: Look from which the two differ.
-        body: Index of the object that breaks the law (n,); -1 where none does.
-    """
+    """Scenes that break a law, and their twins; see :class:`sage_ext.environment.DreamScenes`."""
 
     impossible: dict[str, Tensor]
     twin: dict[str, Tensor]
+    impossible_truth: dict[str, Tensor]
+    twin_truth: dict[str, Tensor]
+    actions: Tensor
     valid: Tensor
-    at: int
-    body: Tensor
+    at: Tensor
+    law: list[str]
+    kind: list[str]
+    object: Tensor
+    place: Tensor
+    magnitude: Tensor
 
 
-def dream(env: SageEnv, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
+def dream(
+    env: SageEnv,
+    rows: Tensor,
+    actions: Tensor,
+    kinds: Sequence[str],
+    *,
+    difficulty: float = 0.5,
+    generator: torch.Generator | None = None,
+) -> Dream:
     """Break a law in each world, in the middle of the stretch.
 
     Args:
         env: The environment.
         rows: Snapshots (n, S).
         actions: Actions (n, T, A), T even.
-        laws: One of :data:`LAWS` a world (n).
+        kinds: Full name of one of :data:`sage_envs.dream_kinds.KINDS` a world (n).
+        difficulty: 0 breaks the law grossly, 1 subtly.
+        generator: Source of chance, on the CPU.
 
     Raises:
-        ValueError: An unknown law or an odd number of steps.
+        ValueError: An unknown kind or an odd number of steps.
     """
-    unknown = [law for law in laws if law not in LAWS]
-    if unknown:
-        raise ValueError(f"law={unknown[0]}: unknown; use one of {', '.join(LAWS)}")
+    laws = _kinds(kinds)
     n, steps = actions.shape[:2]
     if steps % 2 or len(laws) != n:
-        raise ValueError(f"dream={steps} steps and {len(laws)} laws for {n} worlds: steps even, a law a world")
+        raise ValueError(f"dream={steps} steps and {len(laws)} kinds for {n} worlds: steps even, a kind a world")
     at = steps // 2
     waves, visible, speed, distance = [], [], [], []
 
@@ -85,7 +92,8 @@ def dream(env: SageEnv, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> D
         distance.append((env.loose.data.body_link_pos_w.torch[:n] - env.camera_pose()[0][:n, None]).norm(dim=-1))
         speed.append(env.loose.data.body_com_vel_w.torch[:n, :, :3].norm(dim=-1))
 
-    twin = relive(env, rows, actions, after_look=watch)["policy"]
+    possible = relive(env, rows, actions, after_look=watch)
+    twin, truth = possible["policy"], possible["critic"]
     in_view = visible[at - 1]
     body = torch.where(in_view, distance[at - 1], torch.inf).argmin(dim=1)
     reversal = torch.tensor([law == "reversal" for law in laws], device=env.device)
@@ -93,35 +101,70 @@ def dream(env: SageEnv, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> D
     valid = torch.where(reversal, moved > LIVELY, in_view.any(dim=1))
 
     lift = torch.tensor([law == "float" for law in laws], device=env.device) & valid
+    place = truth["object_pose"][torch.arange(n, device=env.device), at, body, :3]
+    level = 2.0 * (1.0 - difficulty) * LIFT
     gone = torch.tensor([law == "vanish" for law in laws], device=env.device) & valid
     start, dt = at * env.cfg.decimation, env.physics_dt
 
     def break_law(tick: int) -> None:
         if tick >= start and bool(lift.any()):
-            _lift(env, lift.nonzero().squeeze(1), body, LIFT * dt * (tick - start + 1))
+            _lift(env, lift.nonzero().squeeze(1), body, level * dt * (tick - start + 1))
         if tick == start and bool(gone.any()):
             _remove(env, gone.nonzero().squeeze(1), body)
 
-    impossible = twin
+    impossible, broken = twin, truth
     if bool((lift | gone).any()):
-        impossible = relive(env, rows, actions, before_tick=break_law)["policy"]
+        lived = relive(env, rows, actions, before_tick=break_law)
+        impossible, broken = lived["policy"], lived["critic"]
     backwards = _reverse(env, twin, torch.stack(waves, dim=1), at)
-    chosen = {k: torch.where(reversal.view(-1, *[1] * (v.dim() - 1)), backwards[k], v) for k, v in impossible.items()}
-    return Dream(chosen, twin, valid, at, torch.where(reversal, -1, body))
+
+    def chosen(back: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {k: torch.where(reversal.view(-1, *[1] * (v.dim() - 1)), back[k], v) for k, v in other.items()}
+
+    mirrored = {k: torch.cat([v[:, :at], v[:, :at].flip(1)], dim=1) for k, v in truth.items()}
+    mirrored["object_velocity"][:, at:] *= -1.0
+    sizes = {"float": level + LIFT, "vanish": 1.0, "reversal": 1.0}
+    acted = actions.to(env.device)
+    return Dream(
+        impossible=chosen(backwards, impossible),
+        twin=twin,
+        impossible_truth=chosen(mirrored, broken),
+        twin_truth=truth,
+        actions=torch.cat([acted[:, 1:], acted[:, -1:]], dim=1),
+        valid=valid,
+        at=torch.full((n,), at, dtype=torch.long, device=env.device),
+        law=[kind.split("/")[0] for kind in kinds],
+        kind=laws,
+        object=torch.where(reversal, -1, body),
+        place=place,
+        magnitude=torch.tensor([sizes[law] for law in laws], device=env.device),
+    )
 
 
-def foresee(env: SageEnv, rows: Tensor, laws: Sequence[str]) -> Tensor:
-    """Whether moments look fit for their laws, without stepping or rendering: cheap, not certain.
+def _kinds(kinds: Sequence[str]) -> list[str]:
+    """The kinds without their laws.
+
+    Raises:
+        ValueError: One is unknown.
+    """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"kind={unknown[0]}: unknown; use one of {', '.join(KINDS)}")
+    return [kind.split("/")[1] for kind in kinds]
+
+
+def foresee(env: SageEnv, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+    """Whether moments look fit for their kinds, without stepping or rendering: cheap, not certain.
 
     Args:
         env: The environment; the first n worlds are left at the moments.
         rows: Snapshots (n, S).
-        laws: One of :data:`LAWS` a world (n).
+        kinds: Full name of one of :data:`sage_envs.dream_kinds.KINDS` a world (n).
 
     Returns:
         (n,) bool.
     """
-    n = len(rows)
+    n, laws = len(rows), _kinds(kinds)
     snapshot.restore(env, rows, torch.arange(n, device=env.device))
     in_picture = sight(env).in_frame
     lively = env.loose.data.body_com_vel_w.torch[..., :3].norm(dim=-1) > LIVELY

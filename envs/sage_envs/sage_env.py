@@ -16,6 +16,7 @@ from . import snapshot
 from .apparent import ApparentSizes
 from .copies import Copies, spawn_copies
 from .counterfactual import Observations, Variation, counterfactuals, render_states
+from .dream_kinds import KINDS
 from .dreams import Dream, dream, foresee
 from .engines import resizes
 from .guard import Guard
@@ -318,13 +319,15 @@ class SageEnv(DirectRLEnv):
         """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""
         return render_states(self, rows, viewpoint)
 
-    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
-        """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
-        return dream(self, rows, actions, laws)
+    dream_kinds = KINDS
 
-    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
-        """Whether moments look fit for their laws (n,) bool; see :func:`sage_envs.dreams.foresee`."""
-        return foresee(self, rows, laws)
+    def dream(self, rows: Tensor, actions: Tensor, kinds: Sequence[str], **kwargs) -> Dream:
+        """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
+        return dream(self, rows, actions, kinds, **kwargs)
+
+    def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+        """Whether moments look fit for their kinds (n,) bool; see :func:`sage_envs.dreams.foresee`."""
+        return foresee(self, rows, kinds)
 
     def sense_state(self) -> dict[str, Tensor]:
         """What the senses carry from look to look, each (N, k)."""

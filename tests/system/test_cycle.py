@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.sim
 
 COMMAND = [sys.executable, "-m", "sage_ext"]
-SMALL = ["preset=debug", "seed=3", "dream.laws=[float,vanish]"]
+SMALL = ["preset=debug", "seed=3", "dream.laws=[physics/float,physics/vanish]"]
 
 
 def summary(run: Path) -> dict:
