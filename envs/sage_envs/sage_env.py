@@ -13,11 +13,10 @@ from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 from . import snapshot
-from .apparent import ApparentSizes
+from .apparent import Appearance
 from .copies import Copies, spawn_copies
 from .counterfactual import Observations, Variation, counterfactuals, render_states
-from .dream_kinds import KINDS
-from .dreams import Dream, dream, foresee
+from .dreams import Dream, dream, foresee, known_kinds
 from .engines import resizes
 from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
@@ -72,6 +71,8 @@ class SageEnv(DirectRLEnv):
     """What sounds beside objects, links and motors; see :meth:`other_sounds`."""
     time_odd: tuple[str, ...] = ()
     """Proprioceptive entries that change sign when time runs backwards: velocities."""
+    drives: tuple[str, ...] = ()
+    """Proprioceptive entries of what moves the robot's body: wheels, joints."""
 
     def __init__(self, cfg: SageEnvCfg, render_mode: str | None = None, **kwargs) -> None:
         """Build the scene and start the simulation.
@@ -119,7 +120,7 @@ class SageEnv(DirectRLEnv):
         self.guard = Guard(self)
         self.randomiser = Randomiser(self)
         self._ticks = 0
-        self._apparent: ApparentSizes | None = None
+        self._apparent: Appearance | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
         self._begins = torch.ones(n, dtype=torch.bool, device=device)
@@ -284,10 +285,18 @@ class SageEnv(DirectRLEnv):
         Raises:
             ValueError: A factor out of range, or a scene whose renderer cannot be told.
         """
-        if self._apparent is None and scale is not None:
-            self._apparent = ApparentSizes(self)
-        if self._apparent is not None:
-            self._apparent.put(scale, env_ids)
+        if self._apparent is not None or scale is not None:
+            self.appearance().put(scale, env_ids)
+
+    def appearance(self) -> Appearance:
+        """What the camera shows otherwise than it is.
+
+        Raises:
+            ValueError: A scene whose renderer cannot be told.
+        """
+        if self._apparent is None:
+            self._apparent = Appearance(self)
+        return self._apparent
 
     def scene_description(self) -> dict[str, Any]:
         """What a world looks like, as plain data; see :func:`sage_envs.scene_description.describe`."""
@@ -319,7 +328,10 @@ class SageEnv(DirectRLEnv):
         """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""
         return render_states(self, rows, viewpoint)
 
-    dream_kinds = KINDS
+    @property
+    def dream_kinds(self) -> tuple[str, ...]:
+        """Full names of the violations that this task's dreams know; see :mod:`sage_envs.dream_kinds`."""
+        return known_kinds(self)
 
     def dream(self, rows: Tensor, actions: Tensor, kinds: Sequence[str], **kwargs) -> Dream:
         """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
