@@ -103,13 +103,12 @@ def dream(
     unable = [kind for kind in kinds if kind not in able]
     if unable:
         raise ValueError(f"kind={unable[0]}: this task cannot show it; use one of {', '.join(able)}")
-    if steps < SHORTEST or len(kinds) != n or len(rows) != n:
-        raise ValueError(
-            f"dream={steps} looks, {len(rows)} snapshots, {len(kinds)} kinds for {n} worlds: must be at least "
-            f"{SHORTEST} looks, and a snapshot and a kind a world"
-        )
+    if steps < SHORTEST:
+        raise ValueError(f"dream.looks={steps}: must be at least {SHORTEST}, to see what was before and comes after")
+    if len(kinds) != n or len(rows) != n:
+        raise ValueError(f"dream={len(rows)} snapshots and {len(kinds)} kinds for {n} worlds: must be as many")
     if not 0.0 <= difficulty <= 1.0:
-        raise ValueError(f"difficulty={difficulty}: must lie in 0..1")
+        raise ValueError(f"dream.difficulty={difficulty}: must lie in 0..1")
     if generator is None:
         seed = int(torch.randint(2**31, (1,), generator=env.generator, device=env.device))
         generator = torch.Generator().manual_seed(seed)

@@ -29,6 +29,8 @@ PACE = (6.0, 13.0)
 """A rolling object goes so many of its radii a second."""
 HIGH = 9.0
 """Flights go about as high as so many radii of the largest object."""
+LARGER = 0.7
+"""An object has to look larger by the inverse of this than what just counts as seen."""
 BURIED = -0.2
 """What is lower is not in the way [m]."""
 
@@ -152,7 +154,7 @@ def stage(
         return torch.cat([spot + course * since.unsqueeze(-1), z.unsqueeze(-1)], -1)
 
     def seen(points: Tensor) -> Tensor:
-        return in_picture(env, points, own / 2)
+        return in_picture(env, points, LARGER * own)
 
     first, last = place_at(0.0), place_at(torch.full_like(time, steps * dt))
     last = torch.where(falling.unsqueeze(-1), place_at(time), last)
