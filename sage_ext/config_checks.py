@@ -216,8 +216,6 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     ):
         if value > most:
             yield key, value, f"does not fit into an episode of {steps} steps", f"set at most {most}"
-    if dream.looks % 2:
-        yield "dream.looks", dream.looks, "must be even: a law is broken half way", f"set {dream.looks + 1}"
     if sleep.round % sleep.batch:
         multiple = math.ceil(sleep.round / sleep.batch) * sleep.batch
         yield "sleep.round", sleep.round, f"must be a multiple of sleep.batch={sleep.batch}", f"set {multiple}"

@@ -98,16 +98,12 @@ class EvaluationSet:
                 tensors = load_file(path)
             except (OSError, SafetensorError) as error:
                 raise SageError("evaluation set", path, "cannot be read", _MAKE) from error
-            groups: dict[str, Observation] = {name: {} for name in SENSES}
+            fields: dict[str, Any] = {name: tensors.pop(name) for name in NUMBERS} | {name: {} for name in SENSES}
             for name, value in tensors.items():
                 group, _, key = name.partition("/")
-                if key:
-                    groups[group][key] = value
-            numbers = {name: tensors[name] for name in NUMBERS}
-            valid = torch.ones(len(numbers["at"]), dtype=torch.bool)
-            yield Pairs(
-                **groups, **numbers, valid=valid, law=part["law"], kind=part["kind"], difficulty=part["difficulty"]
-            )
+                fields[group][key] = value
+            valid = torch.ones(len(fields["at"]), dtype=torch.bool)
+            yield Pairs(**fields, valid=valid, law=part["law"], kind=part["kind"], difficulty=part["difficulty"])
 
 
 _MAKE = "make it anew: python -m bench.dream_set"

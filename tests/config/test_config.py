@@ -183,7 +183,6 @@ BAD = {
     "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=30; set 30",
     "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 300",
     "dream.looks=600": "dream.looks=600: does not fit .*; set at most 599",
-    "dream.looks=25": "dream.looks=25: must be even: .*; set 26",
     "sleep.variations.temporal.speeds=[3]": r"speeds=\[3.0\]: must be",
     "dream.laws=[phsyics]": r"dream.laws=\[phsyics\]: .*; use physics",
     "dream.difficulty=2": "dream.difficulty=2.0: must be 0..1; set 1",
