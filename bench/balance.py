@@ -12,7 +12,9 @@ from sage_ext.dream.evaluation import Pairs
 
 SIDE = 32
 """Rows and columns of the pictures that the classifier sees."""
-FOLDS, EPOCHS, BATCH = 5, 12, 64
+FOLDS, EPOCHS, BATCH = 4, 10, 64
+SHOWN = 3
+"""Pictures of each scene, spread from the violation to the end."""
 
 
 @dataclass
@@ -47,11 +49,13 @@ def frames(parts: Iterable[Pairs], last: bool) -> Frames:
     count = 0
     for part in parts:
         steps = part.twin["visual"].shape[1]
-        look = torch.arange(steps) >= (torch.full_like(part.at, steps - 1) if last else part.at).unsqueeze(1)
-        pair = (count + torch.arange(len(look))).unsqueeze(1).expand_as(look)[look]
+        share = torch.ones(1) if last else torch.linspace(0.0, 1.0, SHOWN)
+        look = (part.at.unsqueeze(1) + share * (steps - 1 - part.at).unsqueeze(1)).round().long()
+        scene = torch.arange(len(look)).unsqueeze(1)
+        pair = (count + scene).expand_as(look).flatten()
         count += len(look)
-        for scene, label in ((part.twin, False), (part.impossible, True)):
-            shown = pictures(scene["visual"][look], scene["depth"][look])
+        for senses, label in ((part.twin, False), (part.impossible, True)):
+            shown = pictures(senses["visual"][scene, look].flatten(0, 1), senses["depth"][scene, look].flatten(0, 1))
             found.append((shown, torch.full((len(shown),), label), pair))
     return Frames(*(torch.cat([f[i] for f in found]) for i in range(3)))
 

@@ -52,7 +52,7 @@ def measure(options: Namespace) -> Table:
     laws = [law for part in sets for scenes in part for law in scenes.law]
     cases = {"all": torch.ones(len(laws), dtype=torch.bool)}
     cases |= {law: torch.tensor([one == law for one in laws]) for law in dict.fromkeys(laws)}
-    for arm, last in (("single pictures", False), ("last pictures", True)):
+    for arm, last in (("last pictures", True), ("single pictures", False)):
         say(arm)
         data = frames((scenes for part in sets for scenes in part), last)
         for case, which in cases.items():

@@ -73,7 +73,7 @@ def asked_kinds(names: Sequence[str], known: Sequence[str], count: int) -> list[
     """Which kinds to dream: the names asked for in turn, and of a law its kinds in turn.
 
     Args:
-        names: Laws and full names of kinds.
+        names: Laws and full names of kinds. A law of which the environment knows no kind is left out.
         known: Full names of the kinds that there are.
         count: How many dreams.
 
@@ -81,14 +81,16 @@ def asked_kinds(names: Sequence[str], known: Sequence[str], count: int) -> list[
         Full names (count).
 
     Raises:
-        SageError: The environment knows no kind of such a name.
+        SageError: The environment does not know a kind, or none of the laws.
     """
-    for name in names:
-        if name not in known and not any(kind.startswith(f"{name}/") for kind in known):
-            raise SageError("dream.laws", name, "the task knows no such law or kind", f"use one of {', '.join(known)}")
-    kinds = [[kind for kind in known if kind == name or kind.startswith(f"{name}/")] for name in names]
-    turns = [divmod(i, len(names)) for i in range(count)]
-    return [kinds[which][turn % len(kinds[which])] for turn, which in turns]
+    options = [[kind for kind in known if name in (kind, kind.split("/")[0])] for name in names]
+    for name, kinds in zip(names, options, strict=True):
+        if not kinds and ("/" in name or not any(options)):
+            problem = "the task knows no such law or kind"
+            raise SageError("dream.laws", name, problem, f"use one of {', '.join(known)}")
+    options = [kinds for kinds in options if kinds]
+    turns = [divmod(i, len(options)) for i in range(count)]
+    return [options[which][turn % len(options[which])] for turn, which in turns]
 
 
 def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generator: torch.Generator) -> Scale:

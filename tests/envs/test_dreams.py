@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
 pytestmark = pytest.mark.sim
-WORLDS, LOOKS, ROUNDS = 17, 16, 3
+WORLDS, LOOKS, ROUNDS = 16, 16, 3
 G = 9.81
 
 
@@ -66,9 +66,10 @@ def dreams(env: SageEnv, moments: tuple[Tensor, Tensor]) -> dict[str, list[Scene
     generator = torch.Generator().manual_seed(0)
     found: dict[str, list[Scene]] = {kind: [] for kind in env.dream_kinds}
     kinds = list(env.dream_kinds)
-    for _ in range(ROUNDS):
-        for start in range(0, len(kinds), WORLDS):
-            some = (kinds[start:] + kinds)[:WORLDS]
+    for number in range(ROUNDS):
+        # Every kind in another world each time: not every moment is fit.
+        turned = kinds[5 * number :] + kinds[: 5 * number]
+        for some in (turned[:WORLDS], turned[WORLDS:]):
             dream = env.dream(*moments, some, difficulty=0.3, generator=generator)
             for i in dream.valid.nonzero().squeeze(1).tolist():
                 found[f"{dream.law[i]}/{dream.kind[i]}"].append(_scene(dream, i))
@@ -95,7 +96,7 @@ def acceleration(velocity: Tensor, first: int) -> float:
 
 
 def test_most_moments_that_are_foreseen_are_fit(env: SageEnv, dreams: dict[str, list[Scene]], moments: Any) -> None:
-    assert len(env.dream_kinds) == 33
+    assert len(env.dream_kinds) == 32
     tried = ROUNDS * 2 * WORLDS
     assert sum(map(len, dreams.values())) > 0.45 * tried
     assert env.foresee(moments[0], ["physics/vanish"] * WORLDS).float().mean() > 0.5
@@ -174,7 +175,7 @@ def test_objects_become_others(dreams: dict[str, list[Scene]]) -> None:
     for what, name in told.items():
         for how in ("seen", "hidden"):
             for scene in each(dreams, f"substitution/{what}-{how}"):
-                broken, truth = (t[name][:, scene.body].float().flatten(1) for t in (scene.broken, scene.truth))
+                broken, truth = (t[name][:, scene.body].reshape(LOOKS, -1) for t in (scene.broken, scene.truth))
                 jump = (broken[scene.at] - broken[scene.at - 1]).norm()
                 assert jump > 0.05 and jump > 5 * (truth[scene.at] - truth[scene.at - 1]).norm()
                 if what == "weight":
@@ -242,9 +243,10 @@ def test_what_one_kind_shows_in_the_end_another_shows_without_breaking_a_law(env
         both = first.valid & second.valid & (first.at == second.at)
         assert both.sum() > 3
         for a, b in ((first, second), (second, first)):
-            gap = (a.impossible["visual"][both, -1].int() - b.twin["visual"][both, -1].int()).abs()
+            ends = [scene["visual"][both, -1].int() for scene in (a.impossible, b.twin, a.twin)]
+            gap, other = ((ends[0] - end).abs().float().mean() for end in ends[1:])
             # A rolling object does not come to lie to the pixel where it was to be.
-            assert (gap > 30).float().mean() < 0.004
+            assert gap < 0.4 * other
 
 
 def test_afterwards_everything_looks_sounds_and_weighs_as_before(env: SageEnv, moments: Any) -> None:

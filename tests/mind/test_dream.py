@@ -172,6 +172,14 @@ def test_a_law_that_fits_nothing_is_named(remembered: Remembered, trained: Mind)
     assert env.calls[-1][1] == ("physics/vanish",) * 6, "all worlds look for what is wanted still"
 
 
+def test_laws_take_turns_and_their_kinds_too() -> None:
+    known = ("physics/float", "physics/vanish", "reversal/reversal")
+    asked_for = dream_module.asked_kinds(["physics", "scale", "reversal"], known, 5)
+    assert asked_for == ["physics/float", "reversal/reversal", "physics/vanish", "reversal/reversal", "physics/float"]
+    with pytest.raises(SageError, match="dream.laws=scale: the task knows no such law"):
+        dream_module.asked_kinds(["scale"], known, 5)
+
+
 def test_a_kind_that_the_task_does_not_know_is_named(remembered: Remembered, trained: Mind) -> None:
     env, memory = BallWorld(2, 30, 32), remembered[1]
     env.dream_kinds = ("physics/float",)

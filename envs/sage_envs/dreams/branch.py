@@ -110,17 +110,17 @@ def live(
     waves: list[Tensor] = []
     visible: list[Tensor] = []
     in_frame: list[Tensor] = []
-    viewpoint = torch.zeros(0)
-    painted = torch.zeros(0)
+    viewpoint = painted = masses = torch.zeros(0)
 
     def before(tick: int) -> None:
-        nonlocal viewpoint, painted
+        nonlocal viewpoint, painted, masses
         if tick == 0:
             viewpoint = env.viewpoint[:n].clone()
             painted = _show(env, looks)
             hearing.voices[:n] = looks.voices
             if bool((looks.masses != 1).any()):
-                _weigh(env, looks.masses)
+                masses = _masses(env, n)
+                env.physics.set_object_masses(masses * looks.masses, torch.arange(n, device=env.device))
         if (tick + 1) % hold == 0:
             env.viewpoint[:n] = viewpoint
             env.viewpoint[:n, 0] += looks.gaze[:, tick // hold]
@@ -142,8 +142,8 @@ def live(
             shown.put(None, None)
             if len(painted):
                 shown.paint(painted)
-        if bool((looks.masses != 1).any()):
-            _weigh(env, 1.0 / looks.masses)
+        if len(masses):
+            env.physics.set_object_masses(masses, torch.arange(n, device=env.device))
     truth = lived["critic"]
     steps = actions.shape[1]
     truth["object_size"] = truth["object_size"] * looks.scale[:, None, :, None]
@@ -173,11 +173,10 @@ def _colors(own: Tensor, looks: Looks) -> Tensor:
     return torch.where(looks.colors >= 0, looks.colors, own)
 
 
-def _weigh(env: SageEnv, factors: Tensor) -> None:
-    """Multiply the masses of the objects of the first n worlds."""
-    n = len(factors)
-    nominal = env.loose.data.body_mass.torch.reshape(env.num_envs, -1)[:n] / env.physics.get("mass_scale")[:n, None]
-    env.physics.set_object_masses(nominal.to(env.device) * factors, torch.arange(n, device=env.device))
+def _masses(env: SageEnv, n: int) -> Tensor:
+    """What the objects of the first n worlds weigh where ``mass_scale`` is 1 (n, B) [kg]."""
+    masses = env.loose.data.body_mass.torch.reshape(env.num_envs, -1)[:n].to(env.device)
+    return masses / env.physics.get("mass_scale")[:n, None]
 
 
 def put(env: SageEnv, rows: Tensor, which: Tensor, body: Tensor, pose: Tensor, velocity: Tensor | None = None) -> None:
