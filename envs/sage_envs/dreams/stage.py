@@ -115,7 +115,10 @@ def stage(
     at = torch.where(where("pass-through", "rebound"), hit, at)
     at = torch.where(where("early-motion", "early-sound"), hit - lead, at)
     at = torch.where(moves("bounce"), hit + whole(2, steps / 4), at)
-    at = torch.where(where("reversal"), (hit + whole(3, steps / 4)).clamp(min=steps / 2), at)
+    # A collision plays backwards, or does not come about: neither is the louder one.
+    turned, after_hit = (hit + whole(3, steps / 4)).clamp(min=steps / 2), chance(0, 1, n, 1) < 0.5
+    at = torch.where(where("reversal"), torch.where(after_hit, turned, whole(steps / 2, steps * 5 / 8)), at)
+    hit = torch.where(where("reversal") & ~after_hit, at + whole(1, steps / 4), hit)
     after = (steps - at) * dt
 
     # Where, and how fast.
