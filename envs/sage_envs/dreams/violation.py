@@ -17,7 +17,7 @@ from .stage import Staged
 if TYPE_CHECKING:
     from ..sage_env import SageEnv
 
-MET = 0.02
+MET, APART = 0.02, 5e-4
 """An object counts as struck from this speed on [m/s], and branches as parted from this distance on [m]."""
 
 
@@ -197,9 +197,10 @@ class Violation:
         """Look of the violation (n,): of objects that pass or rebound, when the branches part."""
         s = self._staged
         gap = [b.truth["object_pose"][self._world, :, s.body, :3] for b in (twin, other)]
-        parted = (gap[0] - gap[1]).norm(dim=-1) > MET / 4
+        parted = (gap[0] - gap[1]).norm(dim=-1) > APART
         parted &= torch.arange(self._steps, device=parted.device) > 1
         first = torch.where(parted.any(1), parted.float().argmax(1), self._steps - 1)
+        first = torch.where(self.of("pass-through"), torch.minimum(first, self._hit), first)
         return torch.where(self.of("pass-through", "rebound"), first, self.at)
 
     def magnitude(self, twin: Lived, at: Tensor) -> Tensor:
