@@ -173,6 +173,7 @@ class DreamConfig:
     explorations: int
     looks: int
     laws: tuple[str, ...]
+    difficulty: float
     calibration: int
 
 

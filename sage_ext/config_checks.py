@@ -146,7 +146,8 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.variations.temporal.speeds": Rule("0.5, 1 or 2", {0.5, 1.0, 2.0}.__contains__, lambda v: "use those"),
     "dream.explorations": between(1, 10**9),
     "dream.looks": between(2, 10**5),
-    "dream.laws": one_of("float", "vanish", "reversal"),
+    "dream.laws": lambda: listed("sage_envs.dream_kinds", "NAMES"),
+    "dream.difficulty": between(0, 1),
     "dream.calibration": between(2, 10**9),
     "act.objective": one_of("auto", "bc", "awr"),
     "act.updates": between(1, 10**9),
@@ -234,8 +235,6 @@ def _conflicts(config: Config) -> Iterator[tuple[str, object, str, str]]:
     ):
         if value > most:
             yield key, value, f"does not fit into an episode of {steps} steps", f"set at most {most}"
-    if dream.looks % 2:
-        yield "dream.looks", dream.looks, "must be even: a law is broken half way", f"set {dream.looks + 1}"
     if sleep.round % sleep.batch:
         multiple = math.ceil(sleep.round / sleep.batch) * sleep.batch
         yield "sleep.round", sleep.round, f"must be a multiple of sleep.batch={sleep.batch}", f"set {multiple}"

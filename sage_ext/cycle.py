@@ -238,7 +238,7 @@ class _Cycle:
 
             def on_dream(dream: Explored) -> None:
                 side_by_side = torch.cat([dream.twin_frames[dream.at], dream.frames[-1]], dim=1)
-                self.reporter.image(f"dream/{bar.done}-{dream.law}", side_by_side.numpy(), cycle)
+                self.reporter.image(f"dream/{bar.done}-{dream.kind}", side_by_side.numpy(), cycle)
                 bar.advance(1)
                 self.stop.check()
 

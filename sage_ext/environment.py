@@ -49,17 +49,45 @@ def begin_anew(policy: Policy, mask: Tensor) -> None:
 
 
 class DreamScenes(Protocol):
-    """Scenes that break a law beside scenes that do not; see :class:`sage_envs.dreams.Dream`."""
+    """Scenes that break a law beside scenes that do not; see :class:`sage_envs.dreams.Dream`.
+
+    Attributes:
+        impossible: Observations (n, T, ...) of the scenes that break a law.
+        twin: The same of their possible twins, which are equal to them before look ``at``.
+        impossible_truth: Ground truth of each look, name -> (n, T, ...); never read by training.
+        twin_truth: The same of the twins.
+        actions: What was done after each look, in both (n, T, A).
+        valid: Whether the moment was fit for its kind (n,) bool.
+        at: Look from which the two differ (n,) int64.
+        law: The law that is broken, a scene.
+        kind: How it is broken, a scene; the full name is ``law/kind``.
+        object: Which loose object breaks it (n,) int64; -1 is the robot, or all there is.
+        place: Where it is broken, in the world's frame (n, 3) [m].
+        magnitude: How much, with the meaning that the kind gives it (n,).
+    """
 
     impossible: Observation
     twin: Observation
+    impossible_truth: Observation
+    twin_truth: Observation
+    actions: Tensor
     valid: Tensor
-    at: int
+    at: Tensor
+    law: list[str]
+    kind: list[str]
+    object: Tensor
+    place: Tensor
+    magnitude: Tensor
 
 
 class Environment(Protocol):
-    """N parallel worlds, stepped together; tensors live on :attr:`device`."""
+    """N parallel worlds, stepped together; tensors live on :attr:`device`.
 
+    Attributes:
+        dream_kinds: Full names of the violations that :meth:`dream` knows, ``law/kind``, law by law.
+    """
+
+    dream_kinds: tuple[str, ...]
     num_envs: int
     num_objects: int
     device: Any
@@ -106,10 +134,18 @@ class Environment(Protocol):
     def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Snapshots (n, S) with the loose objects elsewhere, many of them in view."""
 
-    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
-        """Whether n <= N moments look fit for their laws (n,) bool: cheap, not certain."""
+    def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+        """Whether n <= N moments look fit for their kinds (n,) bool: cheap, not certain."""
 
-    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> DreamScenes:
+    def dream(
+        self,
+        rows: Tensor,
+        actions: Tensor,
+        kinds: Sequence[str],
+        *,
+        difficulty: float = 0.5,
+        generator: torch.Generator | None = None,
+    ) -> DreamScenes:
         """Break a law in each of n <= N moments; see :func:`sage_envs.dreams.dream`."""
 
     def close(self) -> None:

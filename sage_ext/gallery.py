@@ -45,7 +45,12 @@ def save_gallery(path: Path, dreams: Sequence[Explored]) -> None:
     axes.text(GAP * 2, HEAD / 2, legend, **text)
     for number, dream in enumerate(dreams):
         top, left = HEAD + (number // columns) * high, (number % columns) * wide
-        axes.text(left + LABEL, top + TITLE / 2, f"{dream.law}: looks {', '.join(map(str, _looks(dream)))}", **text)
+        axes.text(
+            left + LABEL,
+            top + TITLE / 2,
+            f"{dream.law}/{dream.kind}: looks {', '.join(map(str, _looks(dream)))}",
+            **text,
+        )
         lines = (("possible", dream.twin_coherence, dream.twin_frames), ("impossible", dream.coherence, dream.frames))
         for line, (name, coherence, frames) in enumerate(lines):
             y = top + TITLE + line * (TILE + GAP)

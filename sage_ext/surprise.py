@@ -85,21 +85,25 @@ def look_surprise(mind: Mind, scale: Scale, observation: Observation, actions: T
     return ((raw - scale.mean) / scale.deviation).nanmean(dim=(2, 3))
 
 
-def judge(mind: Mind, scale: Scale, observation: Observation, actions: Tensor, start: int) -> tuple[Tensor, Tensor]:
+def judge(
+    mind: Mind, scale: Scale, observation: Observation, actions: Tensor, start: int | Tensor
+) -> tuple[Tensor, Tensor]:
     """How possible scenes are.
 
     Args:
         mind: The mind that judges.
-        scale: From :func:`calibrate` with the same ``start``.
+        scale: From :func:`calibrate`.
         observation: Scenes, sense -> (n, T, ...).
         actions: What was done after each look (n, T, A).
-        start: Look from which scenes are judged.
+        start: Look from which scenes are judged, one for all or one a scene (n,).
 
     Returns:
         Coherence (n,) and normalised surprise of each look (n, T).
     """
     looks = look_surprise(mind, scale, observation, actions)
-    worst = looks[:, start:].topk(min(WORST, looks.shape[1] - start), dim=1).values.mean(dim=1)
+    begin = torch.as_tensor(start, device=looks.device).expand(len(looks)).unsqueeze(1)
+    judged = looks.masked_fill(torch.arange(looks.shape[1], device=looks.device) < begin, -torch.inf)
+    worst = judged.topk(min(WORST, looks.shape[1] - int(begin.max())), dim=1).values.mean(dim=1)
     return scale.coherence(worst), looks
 
 

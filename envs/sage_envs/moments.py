@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import snapshot
 from .counterfactual import Observations, Variation, counterfactuals, render_states
-from .dreams import Dream, dream, foresee
+from .dreams import Dream, dream, foresee, known_kinds
 from .rearrange import rearrange
 from .relive import relive
 
@@ -44,10 +44,15 @@ class Relivable:
         """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""
         return render_states(self, rows, viewpoint)
 
-    def dream(self: Any, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Dream:
-        """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
-        return dream(self, rows, actions, laws)
+    @property
+    def dream_kinds(self: Any) -> tuple[str, ...]:
+        """Full names of the violations that this task's dreams know; see :mod:`sage_envs.dream_kinds`."""
+        return known_kinds(self)
 
-    def foresee(self: Any, rows: Tensor, laws: Sequence[str]) -> Tensor:
-        """Whether moments look fit for their laws (n,) bool; see :func:`sage_envs.dreams.foresee`."""
-        return foresee(self, rows, laws)
+    def dream(self: Any, rows: Tensor, actions: Tensor, kinds: Sequence[str], **kwargs) -> Dream:
+        """Scenes that break a law, and their twins; see :func:`sage_envs.dreams.dream`."""
+        return dream(self, rows, actions, kinds, **kwargs)
+
+    def foresee(self: Any, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+        """Whether moments look fit for their kinds (n,) bool; see :func:`sage_envs.dreams.foresee`."""
+        return foresee(self, rows, kinds)

@@ -22,6 +22,9 @@ SPEEDS = (0.5, 1.0, 2.0)
 APART = 2.0
 """How far above each other bodies are put for the solver to forget their contacts [m]."""
 
+BLIND = ("audio", "tactile", "proprioceptive")
+"""The senses that are no pictures."""
+
 Observations = dict[str, dict[str, Tensor]]
 
 
@@ -36,6 +39,7 @@ def relive(
     senses: Collection[str] | None = None,
     start: bool = False,
     located: bool = False,
+    unseen: int = 0,
     before_tick: Callable[[int], None] | None = None,
     after_look: Callable[[int], None] | None = None,
     **scales: Tensor,
@@ -58,6 +62,7 @@ def relive(
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
         start: Whether to look at the instant itself, too, before anything moves.
         located: Whether to tell where the loose objects are.
+        unseen: Looks at the beginning of which no picture is wanted: theirs are black, and cost nothing.
         before_tick: Called before each physics step with its number.
         after_look: Called after each look with its number.
         **scales: Factors on other knobs that were in force, such as ``mass_scale`` (n,).
@@ -105,12 +110,14 @@ def relive(
             before_tick(tick)
         env.advance(1)
         if (tick + 1) % look_every == 0:
-            seen.append(env.observe(senses))
+            seen.append(env.observe(senses if len(seen) >= unseen else BLIND))
             if located:
                 sights.append(sight(env))
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
+    for look in seen[:unseen]:
+        look["policy"] = {k: look["policy"].get(k, torch.zeros_like(v)) for k, v in seen[-1]["policy"].items()}
     groups = seen[0] if seen else {}
     lived = {group: {k: torch.stack([s[group][k][:n] for s in seen], dim=1) for k in groups[group]} for group in groups}
     if located:

@@ -10,7 +10,7 @@ from isaaclab.assets import Articulation, RigidObjectCollection
 from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
-from .apparent import ApparentSizes
+from .apparent import Appearance
 from .copies import sizes_of, spawn_copies
 from .engines import resizes
 from .guard import Guard
@@ -98,7 +98,7 @@ class SageEnv(Relivable, Task):
         self.guard = Guard(self)
         self.randomiser = Randomiser(self)
         self._ticks = 0
-        self._apparent: ApparentSizes | None = None
+        self._apparent: Appearance | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
         self._begins = torch.ones(n, dtype=torch.bool, device=device)
@@ -199,10 +199,18 @@ class SageEnv(Relivable, Task):
         Raises:
             ValueError: A factor out of range, or a scene whose renderer cannot be told.
         """
-        if self._apparent is None and scale is not None:
-            self._apparent = ApparentSizes(self)
-        if self._apparent is not None:
-            self._apparent.put(scale, env_ids)
+        if self._apparent is not None or scale is not None:
+            self.appearance().put(scale, env_ids)
+
+    def appearance(self) -> Appearance:
+        """What the camera shows otherwise than it is.
+
+        Raises:
+            ValueError: A scene whose renderer cannot be told.
+        """
+        if self._apparent is None:
+            self._apparent = Appearance(self)
+        return self._apparent
 
     def scene_description(self) -> dict[str, Any]:
         """What a world looks like, as plain data; see :func:`sage_envs.scene_description.describe`."""

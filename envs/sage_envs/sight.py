@@ -45,11 +45,17 @@ def sight(env: SageEnv) -> Sight:
     return Sight(offset, velocity, pixel, radius, inside & (zoom * radius / offset[..., 0].clamp(min=1e-3) > LARGE))
 
 
-def in_picture(env: SageEnv, points: Tensor) -> Tensor:
-    """Whether points (n, C, 3) [m], in the frames of the first n worlds, are before their cameras (n, C) bool."""
+def in_picture(env: SageEnv, points: Tensor, radius: Tensor | float = torch.inf) -> Tensor:
+    """Whether points (n, C, 3) [m], in the frames of the first n worlds, are before their cameras (n, C) bool.
+
+    Args:
+        env: The environment.
+        points: Where.
+        radius: Of what would be there [m]; it has to be large enough to be seen.
+    """
     n = len(points)
     offset, _ = _in_camera(env, points + env.scene.env_origins[:n].unsqueeze(1))
-    return _project(env, offset)[1]
+    return _project(env, offset)[1] & (_zoom(env) * radius / offset[..., 0].clamp(min=1e-3) > LARGE)
 
 
 def _in_camera(env: SageEnv, points: Tensor) -> tuple[Tensor, Tensor]:

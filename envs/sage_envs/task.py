@@ -33,6 +33,8 @@ class Task(DirectRLEnv):
     """What sounds beside objects, links and motors; see :meth:`other_sounds`."""
     time_odd: tuple[str, ...] = ()
     """Proprioceptive entries that change sign when time runs backwards: velocities."""
+    drives: tuple[str, ...] = ()
+    """Proprioceptive entries of what moves the robot's body: wheels, joints."""
 
     @property
     def num_objects(self) -> int:

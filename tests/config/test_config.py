@@ -76,10 +76,12 @@ def test_a_task_is_chosen_by_its_file_or_its_id(task):
 
 
 def test_values_have_their_types():
-    config = load_config(["memory.capacity=1e6", "sleep.lr=1", "name=2024", "task.device=null", "dream.laws=[float]"])
+    config = load_config(
+        ["memory.capacity=1e6", "sleep.lr=1", "name=2024", "task.device=null", "dream.laws=[physics/float]"]
+    )
     assert (config.memory.capacity, type(config.memory.capacity)) == (1_000_000, int)
     assert type(config.sleep.lr) is float
-    assert (config.name, config.task.device, config.dream.laws) == ("2024", None, ("float",))
+    assert (config.name, config.task.device, config.dream.laws) == ("2024", None, ("physics/float",))
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.seed = 1  # type: ignore[misc]
 
@@ -189,9 +191,9 @@ BAD = {
     "sleep.round=13": "sleep.round=13: must be a multiple of sleep.batch=30; set 30",
     "sleep.steps=400": "sleep.steps=400: does not fit into an episode of 600 steps; set at most 300",
     "dream.looks=600": "dream.looks=600: does not fit .*; set at most 599",
-    "dream.looks=25": "dream.looks=25: must be even: .*; set 26",
     "sleep.variations.temporal.speeds=[3]": r"speeds=\[3.0\]: must be",
-    "dream.laws=[flaot]": r"dream.laws=\[flaot\]: .*; use float",
+    "dream.laws=[phsyics]": r"dream.laws=\[phsyics\]: .*; use physics",
+    "dream.difficulty=2": "dream.difficulty=2.0: must be 0..1; set 1",
     "dream.laws=[]": r"dream.laws=\[\]: must have an entry",
     "memory.capacity=3599": "memory.capacity=3599: is smaller than an episode of 600 steps in each of 6.*least 3600",
     "wake.policy=expret": "wake.policy=expret: .*; use expert",

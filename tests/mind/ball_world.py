@@ -32,7 +32,7 @@ THRUST = torch.tensor([9.0, 14.0])
 REST = 0.2
 """Slower bounces end [m/s]."""
 LIFT, LIVELY = 6.0, 0.4
-LAWS = ("float", "vanish", "reversal")
+KINDS = ("physics/float", "physics/vanish", "reversal/reversal")
 ANGLE = torch.arange(128) * (2 * torch.pi / 128)
 TAXELS = torch.stack([ANGLE.cos(), ANGLE.sin()], 1)
 PITCH = (1 - (torch.arange(64) - torch.tensor([[10.0], [30.0], [50.0]])).abs() / 6).clamp(min=0)
@@ -56,8 +56,16 @@ class Scenes:
 
     impossible: dict[str, Tensor]
     twin: dict[str, Tensor]
+    impossible_truth: dict[str, Tensor]
+    twin_truth: dict[str, Tensor]
+    actions: Tensor
     valid: Tensor
-    at: int
+    at: Tensor
+    law: list[str]
+    kind: list[str]
+    object: Tensor
+    place: Tensor
+    magnitude: Tensor
 
 
 class BallWorld:
@@ -72,6 +80,7 @@ class BallWorld:
     """
 
     device = "cpu"
+    dream_kinds = KINDS
     num_objects = DISCS - 1
 
     def __init__(
@@ -223,16 +232,25 @@ class BallWorld:
             "in_frame": inside,
         }
 
-    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
+    def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
         self._restore(rows)
         lively = self.state["vel"][: len(rows)].abs().amax(1) > LIVELY
-        return lively | torch.tensor([law != "reversal" for law in laws])
+        return lively | torch.tensor([kind != "reversal/reversal" for kind in kinds])
 
-    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Scenes:
+    def dream(
+        self,
+        rows: Tensor,
+        actions: Tensor,
+        kinds: Sequence[str],
+        *,
+        difficulty: float = 0.5,
+        generator: torch.Generator | None = None,
+    ) -> Scenes:
         n, at = len(rows), actions.shape[1] // 2
+        law, kind = ([name.split("/")[i] for name in kinds] for i in (0, 1))
         lived = self.relive(rows, actions)
         twin, truth = lived["policy"], lived["critic"]
-        broken = {law: torch.tensor([name == law for name in laws]) for law in LAWS}
+        broken = {name: torch.tensor([one == name for one in kind]) for name in ("float", "vanish", "reversal")}
         lively = truth["vel"][:, :at].abs().amax((1, 2)) > LIVELY
         valid = torch.where(broken["reversal"], lively, truth["pos"][:, at - 1, 3] < 1.2)
 
@@ -243,13 +261,28 @@ class BallWorld:
                 self.state["vel"][:n, 3] = torch.where(broken["float"], LIFT * DT * (since + 1), rise)
                 self.state["gone"][:n, 1] = broken["vanish"].float()
 
-        impossible = self.relive(rows, actions, before_tick=break_law)["policy"]
-        for key, value in impossible.items():
-            back = torch.cat([twin[key][:, :at], twin[key][:, :at].flip(1)], 1)
-            if key == "proprioceptive":
-                back[:, at:, :2] *= -1.0
-            value[broken["reversal"]] = back[broken["reversal"]]
-        return Scenes(impossible, twin, valid, at)
+        dreamt = self.relive(rows, actions, before_tick=break_law)
+        impossible = dreamt["policy"]
+        for lived, other in ((twin, impossible), (truth, dreamt["critic"])):
+            for key, value in other.items():
+                back = torch.cat([lived[key][:, :at], lived[key][:, :at].flip(1)], 1)
+                if key == "proprioceptive":
+                    back[:, at:, :2] *= -1.0
+                value[broken["reversal"]] = back[broken["reversal"]]
+        return Scenes(
+            impossible=impossible,
+            twin=twin,
+            impossible_truth=dreamt["critic"],
+            twin_truth=truth,
+            actions=torch.cat([actions[:, 1:], actions[:, -1:]], 1),
+            valid=valid,
+            at=torch.full((n,), at),
+            law=law,
+            kind=kind,
+            object=torch.where(broken["reversal"], -1, 0),
+            place=torch.nn.functional.pad(truth["pos"][:, at, 2:4], (0, 1)),
+            magnitude=torch.full((n,), 1.0 - difficulty),
+        )
 
     def _restore(self, rows: Tensor) -> None:
         if rows.shape[1:] != (sum(PARTS.values()),) or len(rows) > self.num_envs:

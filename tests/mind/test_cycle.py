@@ -128,7 +128,7 @@ def test_the_summary_counts_what_happened(whole: Path) -> None:
     counts = {"episodes": 4, "experiences": 72, "consolidations": 24, "updates": 6, "explorations": 4}
     assert {k: found[k] for k in counts} == counts
     assert found["success_rate"] in (0.25, 0.5, 0.75)
-    assert [d["law"] for d in found["dreams"]].count("float") == 2 and len(found["dreams"]) == 4
+    assert [d["kind"] for d in found["dreams"]].count("float") == 2 and len(found["dreams"]) == 4
     for name, key in (("mean_coherence", "coherence"), ("mean_twin_coherence", "twin_coherence")):
         assert found[name] == pytest.approx(sum(d[key] for d in found["dreams"]) / 4)
     told = [(d["coherence"] < d["twin_coherence"]) for d in found["dreams"]]

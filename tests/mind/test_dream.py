@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import Tensor
 
-from sage_ext import dream as dream_module
 from sage_ext import gallery
 from sage_ext.config import DreamConfig
 from sage_ext.dream import Explored, explore
+from sage_ext.dream import exploration as dream_module
 from sage_ext.errors import SageError
 from sage_ext.gallery import save_gallery
 from sage_ext.memory import Memory
@@ -40,16 +41,16 @@ class Picky(BallWorld):
         super().__init__(6, 30, 32)
         self.calls: list[tuple[Tensor, tuple[str, ...]]] = []
 
-    def fit(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
+    def fit(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
         return rows[:, X1] > 0.1
 
-    def foresee(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
-        return self.fit(rows, laws) if self.foresight else torch.ones(len(rows), dtype=torch.bool)
+    def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+        return self.fit(rows, kinds) if self.foresight else torch.ones(len(rows), dtype=torch.bool)
 
-    def dream(self, rows: Tensor, actions: Tensor, laws: Sequence[str]) -> Scenes:
-        self.calls.append((rows, tuple(laws)))
-        scenes = super().dream(rows, actions, laws)
-        scenes.valid = self.fit(rows, laws)
+    def dream(self, rows: Tensor, actions: Tensor, kinds: Sequence[str], **options: Any) -> Scenes:
+        self.calls.append((rows, tuple(kinds)))
+        scenes = super().dream(rows, actions, kinds, **options)
+        scenes.valid = self.fit(rows, kinds)
         return scenes
 
 
@@ -66,9 +67,9 @@ def dreams(remembered: Remembered, trained: Mind) -> list[Explored]:
 @pytest.mark.parametrize(
     ("count", "laws", "want"),
     [
-        (1, "[vanish]", {"vanish": 1}),
-        (7, "[float,vanish,reversal]", {"float": 3, "vanish": 2, "reversal": 2}),
-        (8, "[reversal,float]", {"reversal": 4, "float": 4}),
+        (1, "[physics/vanish]", {"vanish": 1}),
+        (7, "[physics/float,physics/vanish,reversal]", {"float": 3, "vanish": 2, "reversal": 2}),
+        (8, "[reversal,physics]", {"reversal": 4, "float": 2, "vanish": 2}),
     ],
 )
 def test_as_many_dreams_of_each_law_as_asked(
@@ -79,7 +80,7 @@ def test_as_many_dreams_of_each_law_as_asked(
     found = explore(
         env, trained, memory, asked(f"dream.explorations={count}", f"dream.laws={laws}"), seeded(), told.append
     )
-    assert Counter(d.law for d in found) == want
+    assert Counter(d.kind for d in found) == want
     assert len(told) == count and all(a is b for a, b in zip(told, found, strict=True)), (
         "each is told once, as it comes"
     )
@@ -118,7 +119,7 @@ def test_coherence_is_that_of_the_judge(remembered: Remembered, trained: Mind, d
     scale = dream_module.calibrate_on_memory(trained, memory, config, generator)
     for dream in dreams:
         lived = memory.slices_at([dream.episode], [dream.step], 13)
-        scenes = env.dream(lived["snapshot"][:, 0], lived["action"][:, :12], [dream.law])
+        scenes = env.dream(lived["snapshot"][:, 0], lived["action"][:, :12], [f"{dream.law}/{dream.kind}"])
         for senses, coherence in ((scenes.impossible, dream.coherence), (scenes.twin, dream.twin_coherence)):
             found, _ = dream_module.judge(trained, scale, senses, lived["action"][:, 1:], 6)
             assert float(found) == pytest.approx(coherence, abs=1e-4)
@@ -138,7 +139,7 @@ def test_one_seed_dreams_the_same(remembered: Remembered, trained: Mind, dreams:
 def test_records_can_be_written_as_json(dreams: list[Explored]) -> None:
     records = [d.record() for d in dreams]
     assert json.loads(json.dumps(records, allow_nan=False)) == records
-    assert set(records[0]) == {"law", "at", "episode", "step", "coherence", "twin_coherence"}
+    assert set(records[0]) == {"law", "kind", "magnitude", "at", "episode", "step", "coherence", "twin_coherence"}
 
 
 @pytest.mark.parametrize("foresight", [False, True])
@@ -159,16 +160,33 @@ def test_moments_that_are_not_fit_are_skipped(remembered: Remembered, trained: M
 
 def test_a_law_that_fits_nothing_is_named(remembered: Remembered, trained: Mind) -> None:
     class Never(Picky):
-        def fit(self, rows: Tensor, laws: Sequence[str]) -> Tensor:
-            return torch.tensor([law != "vanish" for law in laws])
+        def fit(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+            return torch.tensor([kind != "physics/vanish" for kind in kinds])
 
     env, memory = Never(), remembered[1]
-    config = asked("dream.explorations=4", "dream.laws=[float,vanish]")
-    message = r"dream\.laws=vanish: fits none of the moments tried \(2 dreams of 4\); wake for longer, or drop the law"
+    config = asked("dream.explorations=4", "dream.laws=[physics]")
+    message = r"dream\.laws=physics/vanish: fits none of the moments tried \(2 dreams of 4\); wake for longer"
     with pytest.raises(SageError, match=message):
         explore(env, trained, memory, config, seeded())
     assert len(env.calls) == dream_module.ATTEMPTS, "one call would do for 4 dreams in 6 worlds"
-    assert env.calls[-1][1] == ("vanish",) * 6, "all worlds look for what is wanted still"
+    assert env.calls[-1][1] == ("physics/vanish",) * 6, "all worlds look for what is wanted still"
+
+
+def test_laws_take_turns_and_their_kinds_too() -> None:
+    known = ("physics/float", "physics/vanish", "reversal/reversal")
+    asked_for = dream_module.asked_kinds(["physics", "scale", "reversal"], known, 5)
+    assert asked_for == ["physics/float", "reversal/reversal", "physics/vanish", "reversal/reversal", "physics/float"]
+    with pytest.raises(SageError, match="dream.laws=scale: the task knows no such law"):
+        dream_module.asked_kinds(["scale"], known, 5)
+
+
+def test_a_kind_that_the_task_does_not_know_is_named(remembered: Remembered, trained: Mind) -> None:
+    env, memory = BallWorld(2, 30, 32), remembered[1]
+    env.dream_kinds = ("physics/float",)
+    with pytest.raises(
+        SageError, match=r"dream.laws=physics.vanish: the task knows no such law or kind; use one of physics/f"
+    ):
+        explore(env, trained, memory, asked(), seeded())
 
 
 def test_a_memory_of_short_episodes_is_named(remembered: Remembered, trained: Mind, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sim
 
 COMMAND = [sys.executable, "-m", "sage_ext"]
 # With sensor noise, which is drawn too.
-SMALL = ["preset=debug", "seed=3", "dream.laws=[float,vanish]", "task.noise=harsh"]
+SMALL = ["preset=debug", "seed=3", "dream.laws=[physics/float,physics/vanish]", "task.noise=harsh"]
 
 
 def summary(run: Path) -> dict:

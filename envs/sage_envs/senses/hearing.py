@@ -72,6 +72,8 @@ class Hearing:
         self._last_velocity = self._velocity()
         self._causes = torch.zeros(3, n, self._last_force.shape[1] + len(env.other_sources), 1, device=device)
         self._ways = torch.zeros(2, EARS * n, len(sources), device=device)
+        self.voices = torch.arange(len(env.objects), device=device).repeat(n, 1)
+        """Which object each object sounds as (N, O): a permutation in each world."""
         self.heard = self._spectrogram()
         """Levels of the last look in dB (N, 1024): ear, band, frame."""
 
@@ -120,6 +122,12 @@ class Hearing:
         motor = torch.lerp(before.unsqueeze(-1), speed.unsqueeze(-1), blend.view(1, 1, -1)) * live
         torque = (robot.applied_torque.torch.unsqueeze(-1) * live).expand_as(motor)
         loose, many = env.loose.data.body_link_pose_w.torch[..., :3], len(env.sizes.options)
+        count = self.voices.shape[1]
+        if not bool((self.voices == torch.arange(count, device=loose.device)).all()):
+            speakers = self.voices.argsort(dim=1)
+            loose = loose.gather(1, speakers.unsqueeze(-1).expand_as(loose))
+            turn = speakers.view(1, -1, count, 1).expand(3, -1, -1, ticks)
+            causes = torch.cat([causes[:, :, :count].gather(2, turn), causes[:, :, count:]], dim=2)
         if many > 1:
             sounding = (causes[:, :, : len(env.objects)], causes[:, :, len(env.objects) :])
             spread = torch.stack([env.sizes.spread(cause) for cause in sounding[0]])

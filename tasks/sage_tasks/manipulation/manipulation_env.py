@@ -44,6 +44,7 @@ class ManipulationEnv(SageEnv):
     camera_link = "panda_link0"
     imu_link = HAND
     shell, shell_size = "plastic", 0.05
+    drives = ("joint_position", "joint_velocity", "joint_torque")
     time_odd = ("joint_velocity", "hand_linear_velocity", "hand_angular_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:

@@ -50,6 +50,7 @@ class NavigationEnv(SageEnv):
     room_half = ROOM_HALF
     post_height = GOAL_HEIGHT / 2
     """Where the middle of the goal post is [m]."""
+    drives = ("wheel_angle_sin", "wheel_angle_cos", "wheel_speed", "wheel_torque")
     time_odd = ("wheel_speed", "base_linear_velocity", "imu_angular_velocity")
 
     def _setup(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,12 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from .config import DreamConfig
-from .environment import Environment, Observation
-from .errors import SageError
-from .memory import Memory
-from .mind import Mind
-from .surprise import Scale, calibrate, judge
+from ..config import DreamConfig
+from ..environment import Environment, Observation
+from ..errors import SageError
+from ..memory import Memory
+from ..mind import Mind
+from ..surprise import Scale, calibrate, judge
 
 ATTEMPTS = 12
 """Calls of the simulator for which fit moments are looked for, a wanted call."""
@@ -29,6 +29,8 @@ class Explored:
 
     Attributes:
         law: The law that was broken.
+        kind: How; its full name is ``law/kind``.
+        magnitude: How much, with the meaning that the kind gives it (``docs/dreams.md``).
         at: Look at which it was broken.
         episode: Memory's id of the episode it was dreamt from.
         step: Step of that episode.
@@ -45,6 +47,8 @@ class Explored:
     """
 
     law: str
+    kind: str
+    magnitude: float
     at: int
     episode: int
     step: int
@@ -63,12 +67,38 @@ class Explored:
         """What goes into the summary."""
         return {
             "law": self.law,
+            "kind": self.kind,
+            "magnitude": self.magnitude,
             "at": self.at,
             "episode": self.episode,
             "step": self.step,
             "coherence": self.coherence,
             "twin_coherence": self.twin_coherence,
         }
+
+
+def asked_kinds(names: Sequence[str], known: Sequence[str], count: int) -> list[str]:
+    """Which kinds to dream: the names asked for in turn, and of a law its kinds in turn.
+
+    Args:
+        names: Laws and full names of kinds. A law of which the environment knows no kind is left out.
+        known: Full names of the kinds that there are.
+        count: How many dreams.
+
+    Returns:
+        Full names (count).
+
+    Raises:
+        SageError: The environment does not know a kind, or none of the laws.
+    """
+    options = [[kind for kind in known if name in (kind, kind.split("/")[0])] for name in names]
+    for name, kinds in zip(names, options, strict=True):
+        if not kinds and ("/" in name or not any(options)):
+            problem = "the task knows no such law or kind"
+            raise SageError("dream.laws", name, problem, f"use one of {', '.join(known)}")
+    options = [kinds for kinds in options if kinds]
+    turns = [divmod(i, len(options)) for i in range(count)]
+    return [options[which][turn % len(options[which])] for turn, which in turns]
 
 
 def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generator: torch.Generator) -> Scale:
@@ -103,31 +133,34 @@ def explore(
         on_dream: Called with each dream.
 
     Raises:
-        SageError: Memory holds no moment that fits a law.
+        SageError: Memory holds no moment that fits a kind, or the task knows no such kind.
     """
     scale = calibrate_on_memory(mind, memory, config, generator)
-    wanted = [config.laws[i % len(config.laws)] for i in range(config.explorations)]
+    wanted = asked_kinds(config.laws, env.dream_kinds, config.explorations)
     dreams: list[Explored] = []
     calls = -(-len(wanted) // env.num_envs)
     for _ in range(ATTEMPTS * calls):
         if not wanted:
             break
         n = env.num_envs
-        # Spare worlds look for the law that is wanted most: not every moment fits every law.
-        laws = [wanted[i % len(wanted)] for i in range(n)]
-        stretch = _choose(env, memory, laws, config.looks + 1, generator)
-        scenes = env.dream(stretch["snapshot"][:, 0], stretch["action"][:, : config.looks], laws)
-        actions = stretch["action"][:, 1:]
-        impossible, looks = judge(mind, scale, _cpu(scenes.impossible), actions, scenes.at)
-        possible, twin_looks = judge(mind, scale, _cpu(scenes.twin), actions, scenes.at)
-        for i, law in enumerate(laws):
-            if not bool(scenes.valid[i]) or law not in wanted:
+        # Spare worlds look for the kind that is wanted most: not every moment fits every kind.
+        kinds = [wanted[i % len(wanted)] for i in range(n)]
+        stretch = _choose(env, memory, kinds, config.looks + 1, generator)
+        rows, actions = stretch["snapshot"][:, 0], stretch["action"][:, : config.looks]
+        scenes = env.dream(rows, actions, kinds, difficulty=config.difficulty, generator=generator)
+        acted, at = scenes.actions.cpu(), scenes.at.cpu()
+        impossible, looks = judge(mind, scale, _cpu(scenes.impossible), acted, at)
+        possible, twin_looks = judge(mind, scale, _cpu(scenes.twin), acted, at)
+        for i, kind in enumerate(kinds):
+            if not bool(scenes.valid[i]) or kind not in wanted:
                 continue
-            wanted.remove(law)
+            wanted.remove(kind)
             dreams.append(
                 Explored(
-                    law=law,
-                    at=scenes.at,
+                    law=scenes.law[i],
+                    kind=scenes.kind[i],
+                    magnitude=float(scenes.magnitude[i]),
+                    at=int(at[i]),
                     episode=int(stretch["episode"][i].flatten()[0]),
                     step=int(stretch["step"][i].flatten()[0]),
                     coherence=float(impossible[i]),
@@ -152,14 +185,14 @@ def explore(
     return dreams
 
 
-def _choose(env: Environment, memory: Memory, laws: list[str], length: int, generator: torch.Generator) -> TensorDict:
-    """One stretch of memory a world, fit for its law as far as can be told without living it."""
-    n = len(laws)
+def _choose(env: Environment, memory: Memory, kinds: list[str], length: int, generator: torch.Generator) -> TensorDict:
+    """One stretch of memory a world, fit for its kind as far as can be told without living it."""
+    n = len(kinds)
     chosen: TensorDict | None = None
     fits = torch.zeros(n, dtype=torch.bool)
     for _ in range(CANDIDATES):
         stretch = memory.sample_slices(n, length, generator, snapshot_at=0, keys=["action", "snapshot"])
-        better = env.foresee(stretch["snapshot"][:, 0], laws).cpu() & ~fits
+        better = env.foresee(stretch["snapshot"][:, 0], kinds).cpu() & ~fits
         if chosen is None:
             chosen = stretch
         chosen[better] = stretch[better]
