@@ -143,7 +143,9 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "dream.looks": between(2, 10**5),
     "dream.laws": lambda: listed("sage_envs.dream_kinds", "NAMES"),
     "dream.difficulty": between(0, 1),
+    "dream.known": between(2, 10**9),
     "dream.calibration": between(2, 10**9),
+    "dream.kept": between(0, 10**6),
 }
 
 

@@ -38,6 +38,8 @@ class Run:
         tensorboard: Folder of the event files.
         summary: JSON file of the results.
         dreams: Picture of the dreams.
+        lessons: Folder of the dreams that fooled the mind.
+        judge: Folder of the checkpoint of the mind's judge.
         log: What the simulator said.
     """
 
@@ -48,6 +50,8 @@ class Run:
         self.tensorboard = path / "tensorboard"
         self.summary = path / "summary.json"
         self.dreams = path / "dreams.png"
+        self.lessons = path / "lessons"
+        self.judge = path / "judge"
         self.log = path / "simulator.log"
 
     @classmethod

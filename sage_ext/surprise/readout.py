@@ -21,40 +21,35 @@ HOLD = 0.02
 """Pull towards equal weights (a divergence in nats): few dreams teach little."""
 
 
-def learn_weights(judge: Judge, impossible: Tensor, twin: Tensor, possible: Tensor, start: int) -> float:
-    """Set a judge's weights by what dreams teach.
+def learn_weights(judge: Judge, impossible: Tensor, twin: Tensor, start: int) -> Tensor:
+    """The weights that dreams teach; :meth:`Judge.learn` takes them.
 
-    Deterministic: all pairs are taken at each step. The scale of scores changes with the weights:
-    :meth:`Judge.rescale` it afterwards.
+    Deterministic: all pairs are taken at each step, and it begins from equal weights.
 
     Args:
-        judge: Its weights are replaced, beginning anew from equal ones.
-        impossible: Evidence of impossible scenes ``(n, T, kinds * H, 15)``.
-        twin: Of their twins.
-        possible: Of other possible scenes ``(m, T, kinds * H, 15)``, unusual physics among them; m may be 0.
+        judge: What it knows of undisturbed scenes counts as possible, too.
+        impossible: Evidence of impossible scenes ``(n, T, kinds * H, 15)``, n at least 1.
+        twin: Of their twins, in the same order.
         start: Look from which scenes are judged.
 
     Returns:
-        The loss at the end: log 2 where nothing was learned, 0 where all are told apart.
+        ``(kinds * H, 15)``; all above 0, their sum 1.
     """
     shape = judge.weight.shape
     logits = torch.zeros(shape, requires_grad=True)
     sharpness = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.Adam([logits, sharpness], lr=LEARNING_RATE)
-    evidence = torch.cat([impossible, twin, possible]).float().cpu()
-    n, loss = len(impossible), torch.zeros(())
+    evidence = [(e.cpu(), first) for e, first in ((impossible, start), (twin, start), (judge.usual, 0))]
+    n = len(impossible)
     for _ in range(STEPS):
         weight = logits.flatten().softmax(0).view(shape)
+        score = torch.cat([judge.score(judge.weigh(e, weight).looks, first) for e, first in evidence])
         # In units of how far possible scenes differ, whatever the weights.
-        score = judge.score(judge.weigh(evidence, weight).looks, start)
         score = score / score[n:].detach().std(correction=0).clamp(min=1e-6) * sharpness.exp()
         own = F.softplus(score[n : 2 * n] - score[:n]).mean()
         every = F.softplus(score[n:].unsqueeze(0) - score[:n].unsqueeze(1)).mean()
         uneven = -(weight.numel() * weight).clamp(min=1e-12).log().mean()
-        loss = OWN * own + (1 - OWN) * every
         optimizer.zero_grad(set_to_none=True)
-        (loss + HOLD * uneven).backward()
+        (OWN * own + (1 - OWN) * every + HOLD * uneven).backward()
         optimizer.step()
-    with torch.no_grad():
-        judge.weight.copy_(logits.flatten().softmax(0).view(shape))
-    return float(loss.detach())
+    return logits.detach().flatten().softmax(0).view(shape)

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..environment import Observation
 from ..mind import Mind
-from .forecast import fit
 from .judge import Judge, Surprise
 
 CHUNK = 16
 """Scenes encoded at once."""
-KNOWN = 2 / 3
-"""Share of undisturbed scenes that the forecaster learns from; the others tell what usual surprise is."""
-UPDATES = 120
-"""Of the forecaster, unless told otherwise."""
 
 
-def calibrate(
-    mind: Mind,
-    observation: Observation,
-    actions: Tensor,
-    start: int,
-    generator: torch.Generator | None = None,
-    updates: int = UPDATES,
-) -> Judge:
+def calibrate(mind: Mind, observation: Observation, actions: Tensor, start: int, known: int) -> Judge:
     """Learn from undisturbed experience what should come, and what surprise is usual.
 
     Args:
@@ -33,28 +20,16 @@ def calibrate(
         observation: Undisturbed scenes in random order, sense -> ``(n, T, ...)``.
         actions: What was done after each look ``(n, T, A)``.
         start: Look from which scenes are judged.
-        generator: Source of weights and batches, on the CPU; None begins one at 0.
-        updates: Steps of the forecaster.
+        known: How many of them, the first, the forecaster learns from; the others tell what surprise is usual.
     """
-    return learn(contexts(mind, observation), actions, start, generator, updates)
+    return learn(contexts(mind, observation), actions, start, known)
 
 
-def learn(
-    context: Tensor,
-    actions: Tensor,
-    start: int,
-    generator: torch.Generator | None = None,
-    updates: int = UPDATES,
-    known: float = KNOWN,
-) -> Judge:
-    """As :func:`calibrate`, from contexts ``(n, T, 4096)``; ``known`` is the share that the forecaster learns from."""
-    generator = generator or torch.Generator().manual_seed(0)
-    seed = int(torch.randint(2**31, (), generator=generator))
-    judge, cut = Judge(actions.shape[-1], seed=seed).to(context.device), max(1, round(known * len(context)))
-    actions = actions.to(context.device)
-    fit(judge.forecaster, context[:cut], actions[:cut], updates, generator)
-    rest = slice(cut, None) if cut < len(context) else slice(None)
-    judge.scale(context[rest], actions[rest], start)
+def learn(context: Tensor, actions: Tensor, start: int, known: int) -> Judge:
+    """As :func:`calibrate`, from contexts ``(n, T, 4096)``."""
+    judge, actions = Judge(actions.shape[-1]).to(context.device), actions.to(context.device)
+    judge.forecaster.fit(context[:known], actions[:known])
+    judge.scale(context[known:], actions[known:], start)
     return judge.eval()
 
 

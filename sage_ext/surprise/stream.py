@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..context.encoder import ContextEncoder
 from ..context.layout import SENSES
+from .forecast import LAGS
 from .judge import KINDS, Judge
 
 WINDOW = 8
@@ -39,8 +40,8 @@ class Now:
 
 @dataclass
 class _Past:
-    memory: Tensor
-    code: Tensor
+    context: Tensor
+    recalled: Tensor
     action: Tensor
 
 
@@ -52,16 +53,16 @@ class SurpriseStream:
     Args:
         encoder: Gives contexts.
         judge: Fitted on contexts of this encoder.
-        window: Looks of which coherence judges the worst; take those from which scenes were judged when the judge was
-            scaled, so that scores are comparable.
+        window: Looks of which coherence judges the worst; as many as scenes were judged by when the judge was scaled,
+            so that scores are comparable.
     """
 
     def __init__(self, encoder: ContextEncoder, judge: Judge, window: int = WINDOW) -> None:
-        self._encoder, self._judge, self._window = encoder.eval(), judge, window
+        self._encoder, self._judge = encoder.eval(), judge
         self._state: Tensor | None = None
-        self._memory: Tensor | None = None
-        self._past: deque[_Past] = deque(maxlen=max(judge.forecaster.horizons))
         self._age = torch.zeros(0, dtype=torch.long)
+        self._codes: deque[Tensor] = deque(maxlen=max(LAGS) + 1)
+        self._past: deque[_Past] = deque(maxlen=max(judge.forecaster.horizons))
         self._last: deque[Tensor] = deque(maxlen=window)
 
     @torch.no_grad()
@@ -78,40 +79,42 @@ class SurpriseStream:
             What the mind makes of it.
         """
         context, self._state = self._encoder.step(observation, self._state, reset=reset)
-        judge, forecaster = self._judge, self._judge.forecaster
-        code = forecaster.code(context)
-        n = len(code)
-        if self._memory is None:
-            self._memory, self._age = code.new_zeros(n, forecaster.hidden), torch.zeros(n, dtype=torch.long)
+        if not self._past:
+            self._age = torch.zeros(len(context), dtype=torch.long, device=context.device)
         elif reset is not None:
-            self._memory = torch.where(reset.unsqueeze(1), 0.0, self._memory)
-            self._age = torch.where(reset.to(self._age.device), 0, self._age)
+            self._age = torch.where(reset, 0, self._age)
             for looks in self._last:
                 looks[reset] = torch.nan
         if self._past and action is not None:
-            self._past[-1].action = action.to(code.dtype)
-        now = self._judged(code)
-        after, self._memory = forecaster.follow(code.unsqueeze(1), self._memory)
-        self._past.append(_Past(after[:, 0], code, code.new_zeros(n, forecaster.action_dim)))
+            self._past[-1].action = action.to(context.dtype)
+        forecaster = self._judge.forecaster
+        self._codes.append(forecaster.code(context))
+        now = self._judged(context)
+        nothing = context.new_zeros(len(context), forecaster.action_dim)
+        self._past.append(_Past(context, self._recalled(), nothing))
         self._age = self._age + 1
         return now
 
-    def _judged(self, code: Tensor) -> Now:
+    def _recalled(self) -> Tensor:
+        """This look's code with earlier ones; in an episode's first looks the first stands for what was before."""
+        told = torch.stack(list(self._codes), 0)
+        world = torch.arange(told.shape[1], device=told.device)
+        return torch.cat([told[len(told) - 1 - self._age.clamp(max=lag), world] for lag in LAGS], -1)
+
+    def _judged(self, context: Tensor) -> Now:
         judge, horizons = self._judge, self._judge.forecaster.horizons
-        raw = code.new_full((len(code), 1, *judge.mean.shape), torch.nan)
+        raw = context.new_full((len(context), 1, *judge.mean.shape), torch.nan)
         for i, h in enumerate(horizons):
             if len(self._past) < h:
                 continue
-            then = self._past[-h]
-            acts = torch.stack([self._past[k].action for k in range(-h, 0)], 1)
-            told = judge.forecaster.foretell(then.memory, then.code, acts)
-            since = (self._age >= h).to(code.device).unsqueeze(1)
+            then, acts = self._past[-h], torch.stack([self._past[k].action for k in range(-h, 0)], 1)
+            told = judge.forecaster.foretell(then.context, then.recalled, acts)
+            since = (self._age >= h).unsqueeze(1)
             for kind, name in enumerate(KINDS):
-                value = torch.where(since, getattr(told, name)(code), torch.nan)
+                value = torch.where(since, getattr(told, name)(context), torch.nan)
                 raw[:, 0, kind * len(horizons) + i] = value
         found = judge.weigh(judge.standard(raw))
-        surprise = found.looks[:, 0]
-        self._last.append(surprise.clone())
+        self._last.append(found.looks[:, 0].clone())
         score = judge.score(torch.stack(list(self._last), 1), 0)
         coherence = torch.where(score.isnan(), torch.nan, judge.coherence(score.nan_to_num()))
-        return Now(surprise, found.groups[:, 0], coherence)
+        return Now(found.looks[:, 0], found.groups[:, 0], coherence)
