@@ -44,7 +44,11 @@ UNUSUAL: dict[str, dict[str, float]] = {
 VARIED = {"gravity_scale": (0.5, 1.5), "friction_scale": (0.4, 1.6), "mass_scale": (0.5, 2.0)}
 """What sleep lives moments again under: half of what is known to those who sleep."""
 TRIES = 6
-"""Calls of the simulator for a batch of one kind; what has not fitted by then is missing."""
+"""Moments tried for each dream that is wanted, at most; what has not fitted by then is missing."""
+PAIRS = {"cpu": 12, "gpu": 64}
+"""Dreams of each kind, in each of ``lessons`` and ``judged``; all else grows with them."""
+KNOWN, RARE, EPISODES = 8, 4, 2
+"""A pair a kind: undisturbed scenes of each sort, scenes under each rare physics, and episodes of each policy."""
 
 
 @dataclass
@@ -95,43 +99,28 @@ class Sets:
     unusual: Scenes
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How many scenes there are.
-
-    Attributes:
-        known: Undisturbed scenes of each sort.
-        pairs: Dreams of each kind, in each of ``lessons`` and ``judged``.
-        unusual: Scenes under each rare physics.
-        episodes: Of each set and policy, from which scenes are taken.
-    """
-
-    known: int
-    pairs: int
-    unusual: int
-    episodes: int
-
-
-SIZES = {"cpu": Sizes(96, 12, 48, 24), "gpu": Sizes(512, 64, 256, 128)}
-
-
-def sets(task: str, seed: int, sizes: Sizes, folder: Path) -> Sets:
+def sets(task: str, seed: int, pairs: int, folder: Path) -> Sets:
     """Live and dream, or read what ``folder`` holds already.
+
+    Args:
+        task: Id of the task.
+        seed: Moves everything.
+        pairs: Dreams of each kind.
+        folder: Where everything is kept.
 
     Raises:
         SageError: The simulator failed.
     """
-    path = folder / f"{task}-{seed}-{sizes.known}-{sizes.pairs}-{sizes.unusual}"
+    path = folder / f"{task}-{seed}-{pairs}"
     if not path.with_suffix(".json").exists():
         for name, first in FIRST.items():
             for number, policy in enumerate(POLICIES):
-                _wake(task, policy, first + 10 * seed + number, sizes.episodes, folder / task / f"seed{seed}" / name)
-        say(f"dreams: {task}, seed {seed}")
+                _wake(task, policy, first + 10 * seed + number, EPISODES * pairs, path / name)
+        say(f"dreams: {task}, seed {seed}, {pairs} of each kind")
         paths = os.pathsep.join([str(REPOSITORY / part) for part in ("", "envs", "tasks")])
-        arguments = [task, str(seed), *(str(n) for n in vars(sizes).values()), str(folder), str(path)]
         with open(path.with_suffix(".log"), "ab") as log:
             done = subprocess.run(
-                [sys.executable, "-m", "bench.dream_scenes", *arguments],
+                [sys.executable, "-m", "bench.dream_scenes", str(seed), str(pairs), str(path.absolute())],
                 cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": paths}, stdout=log, stderr=log, check=False,
             )  # fmt: skip
         if done.returncode:
@@ -178,23 +167,21 @@ def _wake(task: str, policy: str, seed: int, episodes: int, folder: Path) -> Non
 
 
 def main() -> None:
-    """Make the sets of a task: TASK SEED, the numbers of :class:`Sizes`, FOLDER PATH."""
+    """Make the sets of a task: SEED PAIRS PATH."""
     import torch
 
     from sage_ext.body import SimulatedBody
     from sage_ext.config import Config
 
-    task, seed, sizes = sys.argv[1], int(sys.argv[2]), Sizes(*map(int, sys.argv[3:7]))
-    folder, path = Path(sys.argv[7]) / task / f"seed{seed}", Path(sys.argv[8])
+    seed, pairs, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     torch.set_num_threads(1)
-    runs = {name: [next((folder / name / p).glob("*/summary.json")).parent for p in POLICIES] for name in FIRST}
+    runs = {name: [next((path / name / p).glob("*/summary.json")).parent for p in POLICIES] for name in FIRST}
     env = SimulatedBody().environment(Config.from_yaml(runs["known"][0] / "config.yaml"))
-    generator = torch.Generator().manual_seed(seed)
-    save(make(env, runs, sizes, generator), path)
+    save(make(env, runs, pairs, torch.Generator().manual_seed(seed)), path)
     env.close()
 
 
-def make(env: Environment, runs: dict[str, list[Path]], sizes: Sizes, generator: torch.Generator) -> Sets:
+def make(env: Environment, runs: dict[str, list[Path]], pairs: int, generator: torch.Generator) -> Sets:
     """Make the sets from runs of wake, a list of folders for each of :data:`FIRST`."""
     from contextlib import ExitStack
 
@@ -202,16 +189,29 @@ def make(env: Environment, runs: dict[str, list[Path]], sizes: Sizes, generator:
 
     with ExitStack() as stack:
         memories = {k: [stack.enter_context(Memory.open(p / "memory")) for p in v] for k, v in runs.items()}
-        known = {name: possible(env, memories["known"], sizes.known, generator) for name in ("known", "usual")}
-        varied = possible(env, memories["known"], sizes.known, generator, VARIED)
-        lessons = dreams(env, memories["lessons"], sizes.pairs, generator)
-        judged = dreams(env, memories["judged"], sizes.pairs, generator)
+        # Dreams bring objects into view and set them in motion; what is usual has to know such scenes, too.
+        half = -(-KNOWN * pairs // 2)
+        usual = [
+            joined([possible(env, memories["known"], half, generator), staged(env, memories["known"], half, generator)])
+            for _ in ("known", "usual")
+        ]
+        varied = possible(env, memories["known"], 2 * half, generator, VARIED)
+        lessons = dreams(env, memories["lessons"], pairs, generator)
+        judged = dreams(env, memories["judged"], pairs, generator)
         rare = [
-            possible(env, memories["judged"], sizes.unusual, generator, {k: (v, v) for k, v in scales.items()}, name)
+            possible(env, memories["judged"], RARE * pairs, generator, {k: (v, v) for k, v in scales.items()}, name)
             for name, scales in UNUSUAL.items()
         ]
-    return Sets(**known, varied=varied, lessons=lessons[0], lessons_twin=lessons[1], judged=judged[0],
-                judged_twin=judged[1], unusual=joined(rare))  # fmt: skip
+    return Sets(
+        known=usual[0],
+        varied=varied,
+        usual=usual[1],
+        lessons=lessons[0],
+        lessons_twin=lessons[1],
+        judged=judged[0],
+        judged_twin=judged[1],
+        unusual=joined(rare),
+    )
 
 
 def possible(
@@ -254,24 +254,52 @@ def dreams(
     env: Environment, memories: Sequence[Memory], pairs: int, generator: torch.Generator
 ) -> tuple[Scenes, Scenes]:
     """As many dreams of each kind as there are moments for, at most ``pairs``, and their twins."""
-    impossible: list[Scenes] = []
-    twins: list[Scenes] = []
-    for kind in env.dream_kinds:
-        missing = pairs
-        for call in range(TRIES * -(-pairs // env.num_envs)):
-            if not missing:
-                break
-            memory = memories[call % len(memories)]
-            kinds = [kind] * env.num_envs
-            stretch = memory.sample_slices(len(kinds), LOOKS, generator, snapshot_at=0, keys=["action", "snapshot"])
-            scenes = env.dream(stretch["snapshot"][:, 0], stretch["action"], kinds, generator=generator)
-            fit = scenes.valid.cpu().nonzero().squeeze(1)[:missing]
-            missing -= len(fit)
-            acted = scenes.actions.cpu()[fit]
-            for parts, senses in ((impossible, scenes.impossible), (twins, scenes.twin)):
-                parts.append(Scenes({k: v.cpu()[fit] for k, v in senses.items()}, acted, [kind] * len(fit)))
-        say(f"  {kind}: {pairs - missing} of {pairs}")
-    return joined(impossible), joined(twins)
+    missing = dict.fromkeys(env.dream_kinds, pairs)
+    tries = dict.fromkeys(missing, TRIES * pairs)
+    parts: list[tuple[Scenes, Scenes]] = []
+    while wanted := [kind for turn in range(pairs) for kind in missing if missing[kind] > turn and tries[kind] > 0]:
+        kinds = [wanted[i % len(wanted)] for i in range(env.num_envs)]
+        impossible, twin, fits = _dreamt(env, memories[len(parts) % len(memories)], kinds, generator)
+        kept = []
+        for i, kind in enumerate(kinds):
+            tries[kind] -= 1
+            if fits[i] and missing[kind]:
+                missing[kind] -= 1
+                kept.append(i)
+        parts.append((_some(impossible, kept), _some(twin, kept)))
+    for kind, count in missing.items():
+        if count:
+            say(f"  {kind}: {pairs - count} of {pairs}, no other moment fitted")
+    return joined([one for one, _ in parts]), joined([other for _, other in parts])
+
+
+def staged(env: Environment, memories: Sequence[Memory], count: int, generator: torch.Generator) -> Scenes:
+    """Undisturbed scenes as dreams stage them: twins alone."""
+    parts: list[Scenes] = []
+    while (done := sum(map(len, parts))) < count:
+        kinds = [env.dream_kinds[(done + i) % len(env.dream_kinds)] for i in range(env.num_envs)]
+        _, twin, _ = _dreamt(env, memories[len(parts) % len(memories)], kinds, generator)
+        parts.append(_some(twin, range(min(len(twin), count - done))))
+    found = joined(parts)
+    return Scenes(found.senses, found.actions, [""] * len(found))
+
+
+def _dreamt(
+    env: Environment, memory: Memory, kinds: list[str], generator: torch.Generator
+) -> tuple[Scenes, Scenes, list[bool]]:
+    stretch = memory.sample_slices(len(kinds), LOOKS, generator, snapshot_at=0, keys=["action", "snapshot"])
+    scenes = env.dream(stretch["snapshot"][:, 0], stretch["action"], kinds, generator=generator)
+    one, other = (
+        Scenes({k: v.cpu() for k, v in senses.items()}, scenes.actions.cpu(), kinds)
+        for senses in (scenes.impossible, scenes.twin)
+    )
+    return one, other, scenes.valid.cpu().tolist()
+
+
+def _some(scenes: Scenes, which: Sequence[int]) -> Scenes:
+    index = list(which)
+    senses = {k: v[index] for k, v in scenes.senses.items()}
+    return Scenes(senses, scenes.actions[index], [scenes.name[i] for i in index])
 
 
 def joined(parts: Sequence[Scenes]) -> Scenes:

@@ -8,9 +8,8 @@ import math
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sage_ext.errors import SageError
 
@@ -104,7 +103,7 @@ def measure(options: argparse.Namespace) -> Table:
         raise SageError("--wake", "", "is missing", "name a run that learned from wake alone, or drop that arm")
     seeds = list(range(options.seed, options.seed + options.seeds))
     tasks = options.tasks or [_task(options.run[0])]
-    table = Table("dreams", {"preset": options.preset, "tasks": tasks}, seeds)
+    table = Table("dreams", {"preset": options.preset, "tasks": tasks, "pairs": _pairs(options)}, seeds)
     found: dict[str, list[Figures]] = {}
     for number, seed in enumerate(seeds):
         for task in tasks:
@@ -118,7 +117,6 @@ def measure(options: argparse.Namespace) -> Table:
                 values = [f[case][metric] for f in found[arm] if metric in f.get(case, {})]
                 if values:
                     table.add(arm, case, metric, statistics.fmean(values), statistics.pstdev(values))
-    table.budget["pairs_a_kind"] = _sizes(options).pairs
     return table
 
 
@@ -129,11 +127,10 @@ def _task(run: Path) -> str:
         return str(opened.config.task.id)
 
 
-def _sizes(options: argparse.Namespace) -> Any:
-    from .dream_scenes import SIZES
+def _pairs(options: argparse.Namespace) -> int:
+    from .dream_scenes import PAIRS
 
-    sizes = SIZES[options.preset]
-    return replace(sizes, pairs=options.pairs) if options.pairs else sizes
+    return options.pairs or PAIRS[options.preset]
 
 
 def _figures(options: argparse.Namespace, task: str, seed: int, number: int, arms: list[str]) -> dict[str, Figures]:
@@ -142,7 +139,7 @@ def _figures(options: argparse.Namespace, task: str, seed: int, number: int, arm
 
     from .dream_scenes import sets
 
-    sizes = _sizes(options)
+    pairs = _pairs(options)
     found: dict[str, Figures] = {}
     paths: dict[str, Path] = {}
     for arm in arms:
@@ -150,12 +147,12 @@ def _figures(options: argparse.Namespace, task: str, seed: int, number: int, arm
         with Run.open(given[number % len(given)], lock=False) as run:
             learned = json.loads((run.checkpoint / "checkpoint.json").read_text(encoding="utf-8"))["tensors"]
             name = f"{arm.replace(' ', '_').replace(chr(39), '')}-{run.path.name}-{Path(learned).stem[-12:]}"
-        paths[arm] = options.keep / "results" / f"{task}-{seed}-{sizes.pairs}" / f"{name}.json"
+        paths[arm] = options.keep / "results" / f"{task}-{seed}-{pairs}" / f"{name}.json"
         if paths[arm].exists():
             found[arm] = json.loads(paths[arm].read_text(encoding="utf-8"))
     missing = [arm for arm in arms if arm not in found]
     if missing:
-        scenes = sets(task, seed, sizes, options.keep / "scenes")
+        scenes = sets(task, seed, pairs, options.keep / "scenes")
         for arm, scorer in _scorers(options, scenes, number, missing):
             say(f"{task}, seed {seed}: {arm}")
             found[arm] = figures_of(scorer(), scenes)

@@ -24,7 +24,7 @@ def test_it_takes_away_most_of_the_error_at_every_horizon(judge: Judge) -> None:
     for h, forecast in judge.forecaster.unroll(fresh.context, fresh.actions).items():
         came = fresh.context[:, h:]
         wrong, still = (came - forecast.mean).square().mean(), (came - fresh.context[:, :-h]).square().mean()
-        assert float(wrong) < 0.3 * float(still), h
+        assert float(wrong) < 0.5 * float(still), h
 
 
 def test_the_error_it_expects_is_the_error_it_makes(judge: Judge) -> None:
