@@ -1,8 +1,8 @@
 """Dreams for a bench alone: worlds that nobody learned from, lived and dreamt in a process of their own, and kept.
 
-Each set has rooms of its own. ``known`` and ``usual`` are undisturbed: from them a judge learns what should come, and
-what surprise is usual. ``lessons`` are dreams with their twins from which weights and calibrations are learned,
-``judged`` are those that the figures are of, and ``unusual`` is possible, under physics that are rare.
+Each set has rooms of its own. ``known``, ``varied`` and ``usual`` are undisturbed: from them a judge learns what
+should come, and what surprise is usual. ``lessons`` are dreams with their twins from which weights and calibrations are
+learned, ``judged`` are those that the figures are of, and ``unusual`` is possible, under physics that are rare.
 """
 
 from __future__ import annotations
@@ -11,29 +11,37 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sage_ext.errors import SageError
 
-from .held_out import POLICIES, REPOSITORY, command
+from .dream_set import HELD_OUT
+from .held_out import REPOSITORY
 from .table import say
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from sage_ext.environment import Environment, Observation
-    from sage_ext.memory import Memory
+    from sage_ext.dream.evaluation import EvaluationSet
+    from sage_ext.environment import Environment, Observation, Policy
 
-LOOKS = 24
-WORLDS = 8
-SECONDS = 3.0
-"""Length of an episode: short ones bring many rooms."""
-FIRST = {"known": 200_000, "lessons": 210_000, "judged": 220_000}
-"""Seeds of each set's rooms begin here; runs of users rarely do."""
+LOOKS = 16
+WORLDS = 16
+WARM_UP = 20
+"""Steps lived before a moment is taken."""
+PAIRS = {"cpu": 12, "gpu": 64}
+"""Dreams of each kind, in each of ``lessons`` and ``judged``; all else grows with them."""
+KNOWN, RARE = 8, 4
+"""A pair a kind: undisturbed scenes of each sort, and scenes under each rare physics."""
+STAGED = 3
+"""Of the undisturbed scenes, one in so many is the twin of a dream: dreams bring objects into view and in motion."""
+DREAMT = ("lessons", "judged")
+SEED = 200_000
+"""Seeds of dreams begin here; runs of users rarely do."""
 UNUSUAL: dict[str, dict[str, float]] = {
     "gravity x0.8": {"gravity_scale": 0.8},
     "gravity x1.2": {"gravity_scale": 1.2},
@@ -43,12 +51,6 @@ UNUSUAL: dict[str, dict[str, float]] = {
 """Possible, but rare: name -> what of :meth:`sage_ext.environment.Environment.relive` is other."""
 VARIED = {"gravity_scale": (0.5, 1.5), "friction_scale": (0.4, 1.6), "mass_scale": (0.5, 2.0)}
 """What sleep lives moments again under: half of what is known to those who sleep."""
-TRIES = 6
-"""Moments tried for each dream that is wanted, at most; what has not fitted by then is missing."""
-PAIRS = {"cpu": 12, "gpu": 64}
-"""Dreams of each kind, in each of ``lessons`` and ``judged``; all else grows with them."""
-KNOWN, RARE, EPISODES = 8, 4, 2
-"""A pair a kind: undisturbed scenes of each sort, scenes under each rare physics, and episodes of each policy."""
 
 
 @dataclass
@@ -113,14 +115,12 @@ def sets(task: str, seed: int, pairs: int, folder: Path) -> Sets:
     """
     path = folder / f"{task}-{seed}-{pairs}"
     if not path.with_suffix(".json").exists():
-        for name, first in FIRST.items():
-            for number, policy in enumerate(POLICIES):
-                _wake(task, policy, first + 10 * seed + number, EPISODES * pairs, path / name)
         say(f"dreams: {task}, seed {seed}, {pairs} of each kind")
+        path.mkdir(parents=True, exist_ok=True)
         paths = os.pathsep.join([str(REPOSITORY / part) for part in ("", "envs", "tasks")])
         with open(path.with_suffix(".log"), "ab") as log:
             done = subprocess.run(
-                [sys.executable, "-m", "bench.dream_scenes", str(seed), str(pairs), str(path.absolute())],
+                [sys.executable, "-m", "bench.dream_scenes", task, str(seed), str(pairs), str(path.absolute())],
                 cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": paths}, stdout=log, stderr=log, check=False,
             )  # fmt: skip
         if done.returncode:
@@ -128,105 +128,111 @@ def sets(task: str, seed: int, pairs: int, folder: Path) -> Sets:
     return load(path)
 
 
-def save(found: Sets, path: Path) -> None:
-    """Write sets as ``PATH.safetensors`` and, when that is whole, ``PATH.json``."""
+def save(parts: dict[str, Scenes], path: Path) -> None:
+    """Write undisturbed scenes as ``PATH.safetensors`` and, when that is whole, ``PATH.json``."""
     from safetensors.torch import save_file
 
     tensors: dict[str, torch.Tensor] = {}
-    for name, scenes in vars(found).items():
+    for name, scenes in parts.items():
         tensors |= {f"{name}/{sense}": value.contiguous() for sense, value in scenes.senses.items()}
         tensors[f"{name}/actions"] = scenes.actions.contiguous()
     save_file(tensors, path.with_suffix(".safetensors"))
-    names = {name: scenes.name for name, scenes in vars(found).items()}
+    names = {name: scenes.name for name, scenes in parts.items()}
     path.with_suffix(".json").write_text(json.dumps(names) + "\n", encoding="utf-8")
 
 
 def load(path: Path) -> Sets:
-    """Inverse of :func:`save`."""
+    """The undisturbed scenes of :func:`save`, and the dreams in the folder ``PATH``."""
     from safetensors.torch import load_file
+
+    from sage_ext.dream.evaluation import EvaluationSet
 
     tensors = load_file(path.with_suffix(".safetensors"))
     parts: dict[str, Any] = {}
     for name, names in json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).items():
         own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
         parts[name] = Scenes({k: v for k, v in own.items() if k != "actions"}, own["actions"], names)
+    for name in DREAMT:
+        parts[name], parts[f"{name}_twin"] = dreams(EvaluationSet(path / name))
     return Sets(**parts)
 
 
-def _wake(task: str, policy: str, seed: int, episodes: int, folder: Path) -> None:
-    runs = folder / policy
-    if list(runs.glob("*/summary.json")):
-        return
-    say(f"held out: {task}, {episodes} episodes, {policy}")
-    command(
-        "wake", f"task.id={task}", f"task.num_envs={WORLDS}", f"task.episode_length_s={SECONDS}",
-        f"wake.policy={policy}", f"wake.episodes={episodes}", "memory.snapshot_every=5",
-        f"memory.capacity={round((episodes + WORLDS) * SECONDS * 30)}", "sleep.history=0", "sleep.steps=3",
-        f"dream.looks={LOOKS}", f"seed={seed}", f"runs={runs.absolute()}", log=runs.with_suffix(".log"),
-    )  # fmt: skip
+def dreams(found: EvaluationSet) -> tuple[Scenes, Scenes]:
+    """The dreams of a set, and their twins."""
+    impossible, twin = [], []
+    for part in found:
+        names = [f"{law}/{kind}" for law, kind in zip(part.law, part.kind, strict=True)]
+        impossible.append(Scenes(part.impossible, part.actions, names))
+        twin.append(Scenes(part.twin, part.actions, names))
+    return joined(impossible), joined(twin)
 
 
 def main() -> None:
-    """Make the sets of a task: SEED PAIRS PATH."""
+    """Make the sets of a task: TASK SEED PAIRS PATH."""
     import torch
 
     from sage_ext.body import SimulatedBody
-    from sage_ext.config import Config
+    from sage_ext.config import load_config
 
-    seed, pairs, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    task, seed, pairs, path = sys.argv[1], SEED + int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     torch.set_num_threads(1)
-    runs = {name: [next((path / name / p).glob("*/summary.json")).parent for p in POLICIES] for name in FIRST}
-    env = SimulatedBody().environment(Config.from_yaml(runs["known"][0] / "config.yaml"))
-    save(make(env, runs, pairs, torch.Generator().manual_seed(seed)), path)
+    asked = [f"task.id={task}", f"task.num_envs={WORLDS}", f"seed={seed}", "memory.capacity=1000000", *HELD_OUT]
+    body = SimulatedBody()
+    env = body.environment(load_config(asked))
+    make(env, body.policy("random", env, seed), seed, pairs, path)
     env.close()
 
 
-def make(env: Environment, runs: dict[str, list[Path]], pairs: int, generator: torch.Generator) -> Sets:
-    """Make the sets from runs of wake, a list of folders for each of :data:`FIRST`."""
-    from contextlib import ExitStack
+def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) -> None:
+    """Make the sets and write them."""
+    import torch
 
-    from sage_ext.memory import Memory
+    from sage_ext.dream.evaluation import INDEX, EvaluationSet, make_evaluation
+    from sage_ext.environment import derived_seed
 
-    with ExitStack() as stack:
-        memories = {k: [stack.enter_context(Memory.open(p / "memory")) for p in v] for k, v in runs.items()}
-        # Dreams bring objects into view and set them in motion; what is usual has to know such scenes, too.
-        half = -(-KNOWN * pairs // 2)
-        usual = [
-            joined([possible(env, memories["known"], half, generator), staged(env, memories["known"], half, generator)])
-            for _ in ("known", "usual")
-        ]
-        varied = possible(env, memories["known"], 2 * half, generator, VARIED)
-        lessons = dreams(env, memories["lessons"], pairs, generator)
-        judged = dreams(env, memories["judged"], pairs, generator)
-        rare = [
-            possible(env, memories["judged"], RARE * pairs, generator, {k: (v, v) for k, v in scales.items()}, name)
+    wanted = dict.fromkeys(DREAMT, pairs)
+    count = KNOWN * pairs
+    wanted["staged"] = -(-2 * (count // STAGED) // len(env.dream_kinds))
+    for name, each in wanted.items():
+        if not (path / name / INDEX).exists():
+            own = derived_seed(seed, "bench.dreams", name)
+            make_evaluation(
+                env, policy, path / name, {}, seed=own, pairs=each, looks=LOOKS, kinds=env.dream_kinds
+            )  # fmt: skip
+    generator = torch.Generator().manual_seed(seed)
+    staged = dreams(EvaluationSet(path / "staged"))[1]
+    order, parts = torch.randperm(len(staged), generator=generator).tolist(), {}
+    for name in ("known", "usual"):
+        some, order = order[: count // STAGED], order[count // STAGED :]
+        plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count - len(some), generator)
+        own = Scenes({k: v[some] for k, v in staged.senses.items()}, staged.actions[some], [""] * len(some))
+        parts[name] = joined([plain, own])
+    parts["varied"] = possible(env, policy, derived_seed(seed, "bench.dreams", "varied"), count, generator, VARIED)
+    rare = derived_seed(seed, "bench.dreams", "unusual")
+    parts["unusual"] = joined(
+        [
+            possible(env, policy, rare, RARE * pairs, generator, {k: (v, v) for k, v in scales.items()}, name)
             for name, scales in UNUSUAL.items()
         ]
-    return Sets(
-        known=usual[0],
-        varied=varied,
-        usual=usual[1],
-        lessons=lessons[0],
-        lessons_twin=lessons[1],
-        judged=judged[0],
-        judged_twin=judged[1],
-        unusual=joined(rare),
     )
+    save(parts, path)
 
 
 def possible(
     env: Environment,
-    memories: Sequence[Memory],
+    policy: Policy,
+    seed: int,
     count: int,
     generator: torch.Generator,
     scales: dict[str, tuple[float, float]] | None = None,
     name: str = "",
 ) -> Scenes:
-    """Undisturbed scenes: moments of memory, half of them with their objects elsewhere, lived on from.
+    """Undisturbed scenes: moments of new rooms lived on from, as they are and with their objects elsewhere.
 
     Args:
         env: The environment.
-        memories: Where the moments come from, in turn.
+        policy: What acts.
+        seed: Of the rooms.
         count: How many.
         generator: Source of chance, on the CPU.
         scales: Factors on physics: ranges from which each scene's is drawn.
@@ -235,77 +241,41 @@ def possible(
     import torch
 
     parts: list[Scenes] = []
+    rows = actions = torch.zeros(0)
     for call in range(-(-count // env.num_envs)):
+        if call % 2 == 0:
+            rows, actions = _moments(env, policy, seed + call)
         n = min(env.num_envs, count - call * env.num_envs)
-        memory = memories[call % len(memories)]
-        stretch = memory.sample_slices(n, LOOKS + 1, generator, snapshot_at=0, keys=["action", "snapshot"])
-        rows, actions = stretch["snapshot"][:, 0], stretch["action"]
         drawn = {
             k: low + (high - low) * torch.rand(n, generator=generator) for k, (low, high) in (scales or {}).items()
         }
-        if (call // len(memories)) % 2:
-            rows = env.rearrange(rows, generator)
-        lived = env.relive(rows, actions[:, :LOOKS], **drawn)["policy"]  # type: ignore[arg-type]
-        parts.append(Scenes({k: v.cpu() for k, v in lived.items()}, actions[:, 1:], [name] * n))
+        begin = rows[:n] if call % 2 else env.rearrange(rows[:n], generator)
+        lived = env.relive(begin, actions[:n], **drawn)["policy"]  # type: ignore[arg-type]
+        acted = torch.cat([actions[:n, 1:], actions[:n, -1:]], 1).cpu()
+        parts.append(Scenes({k: v.cpu() for k, v in lived.items()}, acted, [name] * n))
     return joined(parts)
 
 
-def dreams(
-    env: Environment, memories: Sequence[Memory], pairs: int, generator: torch.Generator
-) -> tuple[Scenes, Scenes]:
-    """As many dreams of each kind as there are moments for, at most ``pairs``, and their twins."""
-    missing = dict.fromkeys(env.dream_kinds, pairs)
-    tries = dict.fromkeys(missing, TRIES * pairs)
-    parts: list[tuple[Scenes, Scenes]] = []
-    while wanted := [kind for turn in range(pairs) for kind in missing if missing[kind] > turn and tries[kind] > 0]:
-        kinds = [wanted[i % len(wanted)] for i in range(env.num_envs)]
-        impossible, twin, fits = _dreamt(env, memories[len(parts) % len(memories)], kinds, generator)
-        kept = []
-        for i, kind in enumerate(kinds):
-            tries[kind] -= 1
-            if fits[i] and missing[kind]:
-                missing[kind] -= 1
-                kept.append(i)
-        parts.append((_some(impossible, kept), _some(twin, kept)))
-    for kind, count in missing.items():
-        if count:
-            say(f"  {kind}: {pairs - count} of {pairs}, no other moment fitted")
-    return joined([one for one, _ in parts]), joined([other for _, other in parts])
+def _moments(env: Environment, policy: Policy, seed: int) -> tuple[Tensor, Tensor]:
+    """Moments in new rooms (N, S), and what is done from there on (N, T, A)."""
+    import torch
+
+    observed, _ = env.reset(seed=seed)
+    acted: list[Tensor] = []
+    rows = torch.zeros(0)
+    for step in range(WARM_UP + LOOKS):
+        if step == WARM_UP:
+            rows = env.snapshot()
+        acted.append(policy.act(observed).clone())
+        observed = env.step(acted[-1])[0]
+    return rows, torch.stack(acted[WARM_UP:], 1)
 
 
-def staged(env: Environment, memories: Sequence[Memory], count: int, generator: torch.Generator) -> Scenes:
-    """Undisturbed scenes as dreams stage them: twins alone."""
-    parts: list[Scenes] = []
-    while (done := sum(map(len, parts))) < count:
-        kinds = [env.dream_kinds[(done + i) % len(env.dream_kinds)] for i in range(env.num_envs)]
-        _, twin, _ = _dreamt(env, memories[len(parts) % len(memories)], kinds, generator)
-        parts.append(_some(twin, range(min(len(twin), count - done))))
-    found = joined(parts)
-    return Scenes(found.senses, found.actions, [""] * len(found))
-
-
-def _dreamt(
-    env: Environment, memory: Memory, kinds: list[str], generator: torch.Generator
-) -> tuple[Scenes, Scenes, list[bool]]:
-    stretch = memory.sample_slices(len(kinds), LOOKS, generator, snapshot_at=0, keys=["action", "snapshot"])
-    scenes = env.dream(stretch["snapshot"][:, 0], stretch["action"], kinds, generator=generator)
-    one, other = (
-        Scenes({k: v.cpu() for k, v in senses.items()}, scenes.actions.cpu(), kinds)
-        for senses in (scenes.impossible, scenes.twin)
-    )
-    return one, other, scenes.valid.cpu().tolist()
-
-
-def _some(scenes: Scenes, which: Sequence[int]) -> Scenes:
-    index = list(which)
-    senses = {k: v[index] for k, v in scenes.senses.items()}
-    return Scenes(senses, scenes.actions[index], [scenes.name[i] for i in index])
-
-
-def joined(parts: Sequence[Scenes]) -> Scenes:
+def joined(parts: Iterable[Scenes]) -> Scenes:
     """Scenes of several calls as one."""
     import torch
 
+    parts = list(parts)
     senses = {k: torch.cat([p.senses[k] for p in parts]) for k in parts[0].senses}
     return Scenes(senses, torch.cat([p.actions for p in parts]), [name for p in parts for name in p.name])
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench import dreams
 from bench.dream_arms import Left, Scorer, Scores, by_amount, by_geometry, loudness, pixel_motion, pixels
-from bench.dream_scenes import LOOKS, Scenes, Sets, load, save
+from bench.dream_scenes import LOOKS, Scenes, Sets
 from sage_ext.errors import SageError
 
 LAWS = ("physics", "scale")
@@ -102,15 +102,6 @@ def test_an_amount_is_turned_the_way_that_the_lessons_show(toy: Sets) -> None:
     back = by_amount(toy, lambda senses: -pixel_motion(senses))
     assert dreams.figures_of(back, toy)["mean"]["pairwise_accuracy"] > 0.95
     assert dreams.figures_of(by_amount(toy, loudness), toy)["mean"]["pairwise_accuracy"] < 0.75
-
-
-def test_scenes_are_kept_whole(toy: Sets, tmp_path: Path) -> None:
-    save(toy, tmp_path / "toy-1")
-    again = load(tmp_path / "toy-1")
-    for name, part in vars(toy).items():
-        other = getattr(again, name)
-        assert other.name == part.name and torch.equal(other.actions, part.actions)
-        assert all(torch.equal(other.senses[k], v) for k, v in part.senses.items())
 
 
 def options(tmp_path: Path, *more: str) -> argparse.Namespace:
