@@ -32,6 +32,7 @@ cases:
   leave-one-out:LAW    dreams of LAW, when nothing was learned from dreams of LAW; leave-one-out:mean over the laws.
                        Only for arms that learn from dreams; lessons have rooms of their own always
   unusual:NAME         false_alarm_rate alone, of one kind of rare physics
+  stream               median_ms, p99_ms: one look of one world through encoder and judge, as it happens
 metrics:
   pairwise_accuracy    dreams that surprised more than their own twin; a tie counts half
   auroc                chance that a dream surprises more than a possible scene, whichever
@@ -61,7 +62,7 @@ examples:
   python -m bench.dreams --run runs/A runs/B runs/C --wake runs/D runs/E runs/F --tasks Sage-Navigation Sage-Push
   python -m bench.dreams --run latest --arms sage-ext "wake + sleep" --pairs 4 --seeds 1
 """
-METRICS = ("pairwise_accuracy", "auroc", "false_alarm_rate", "ece")
+METRICS = ("pairwise_accuracy", "auroc", "false_alarm_rate", "ece", "median_ms", "p99_ms")
 ARMS = (
     OURS, "wake + sleep", f"{OURS}, vision only", "wake only", "untrained", "seed's coherence", "GeoPhys, encoder",
     "GeoPhys, encoder, best of", "GeoPhys, pixels", "GeoPhys, pixels, best of", "pixel motion", "loudness",
@@ -156,11 +157,28 @@ def _figures(options: argparse.Namespace, task: str, seed: int, number: int, arm
         for arm, scorer in _scorers(options, scenes, number, missing):
             say(f"{task}, seed {seed}: {arm}")
             found[arm] = figures_of(scorer(), scenes)
+            if arm == OURS:
+                found[arm]["stream"] = _latency(options, scenes, number)
             paths[arm].parent.mkdir(parents=True, exist_ok=True)
             temporary = paths[arm].with_suffix(".new")
             temporary.write_text(json.dumps(found[arm], indent=1) + "\n", encoding="utf-8")
             temporary.replace(paths[arm])
     return found
+
+
+def _load(options: argparse.Namespace, runs: list[Path], number: int) -> Mind:
+    from sage_ext.mind import Mind
+    from sage_ext.runs import Run
+
+    with Run.open(runs[number % len(runs)], lock=False) as run:
+        return Mind.load(run.checkpoint, run.config.sleep, "cpu" if options.preset == "cpu" else "cuda:0")
+
+
+def _latency(options: argparse.Namespace, scenes: Sets, number: int) -> dict[str, float]:
+    from .dream_stream import latency
+
+    median, slowest = latency(_load(options, options.run, number), scenes.known)
+    return {"median_ms": median, "p99_ms": slowest}
 
 
 def _scorers(
@@ -169,19 +187,12 @@ def _scorers(
     """What makes each arm's scorer; minds are loaded, and judges fitted, once for those that share them."""
     from functools import cache
 
-    from sage_ext.mind import Mind
-    from sage_ext.runs import Run
-
     from . import dream_arms as of
     from .probes import untrained
 
-    def load(runs: list[Path]) -> Mind:
-        with Run.open(runs[number % len(runs)], lock=False) as run:
-            return Mind.load(run.checkpoint, run.config.sleep, "cpu" if options.preset == "cpu" else "cuda:0")
-
     @cache
     def mind() -> Mind:
-        return load(options.run)
+        return _load(options, options.run, number)
 
     def fresh() -> Mind:
         made = untrained(mind())
@@ -200,7 +211,7 @@ def _scorers(
         OURS: lambda: judged()[1],
         "wake + sleep": lambda: judged()[0],
         f"{OURS}, vision only": lambda: of.by_judge(mind(), scenes, True, ("visual",))[1],
-        "wake only": lambda: of.by_judge(load(options.wake), scenes, slept=False)[0],
+        "wake only": lambda: of.by_judge(_load(options, options.wake, number), scenes, slept=False)[0],
         "untrained": lambda: of.by_judge(fresh(), scenes, slept=False)[0],
         "seed's coherence": lambda: of.seeds_coherence(mind(), scenes),
         "GeoPhys, encoder": lambda: geometry(False)[0],

@@ -27,10 +27,13 @@ LAGS = (0, 1, 3)
 """Looks of history from which is foretold: now, and as long ago; before the first look all was as in it."""
 LIMIT = 12.0
 """Standard deviations at which a principal number is cut."""
-RIDGE, RIDGE_ERROR = 0.03, 0.3
-"""Strength of the regressions of change and of error, a look."""
+RIDGES = (30.0, 300.0, 3000.0)
+"""Strengths of the regression of change that are tried, in looks of "nothing changes" as experience to the contrary."""
+RIDGE_ERROR = 1000.0
+"""The same of the regression of error."""
 FITTED = 0.7
-"""Share of stretches that changes are fitted on; on the others is seen what error to expect."""
+"""Share of stretches that changes are fitted on; on the others is seen which strength is best, and what error to
+expect."""
 LEAST = 1e-8
 """Mean squared errors below this are no less."""
 
@@ -115,11 +118,13 @@ class Forecaster(nn.Module):
                 continue
             inputs = self._inputs(self.recall(code)[:, :-h], self._between(actions, h))
             change = context[:, h:] - context[:, :-h]
-            weight = _ridge(inputs[:cut].flatten(0, 1), change[:cut].flatten(0, 1), RIDGE)
+            known, held = inputs[:cut].flatten(0, 1), inputs[cut:].flatten(0, 1)
+            came = change[cut:].flatten(0, 1)
+            tried = [(came - held @ weight, weight) for weight in _ridge(known, change[:cut].flatten(0, 1), RIDGES)]
+            wrong, weight = min(tried, key=lambda found: float(found[0].square().mean()))
             getattr(self, f"change_{h}").copy_(weight)
-            wrong = group_mean((change[cut:] - inputs[cut:] @ weight).square()).clamp(min=LEAST).log()
-            error = _ridge(inputs[cut:].flatten(0, 1), wrong.flatten(0, 1), RIDGE_ERROR)
-            getattr(self, f"error_{h}").copy_(error)
+            error = group_mean(wrong.square()).clamp(min=LEAST).log()
+            getattr(self, f"error_{h}").copy_(_ridge(held, error, (RIDGE_ERROR,))[0])
 
     def code(self, context: Tensor) -> Tensor:
         """What is foretold from, of single looks: ``(..., 4096)`` -> ``(..., code_width)``.
@@ -193,8 +198,12 @@ class Forecaster(nn.Module):
         return torch.cat([recalled, actions.flatten(-2), torch.ones_like(recalled[..., :1])], -1)
 
 
-def _ridge(inputs: Tensor, outputs: Tensor, strength: float) -> Tensor:
-    """Weights (i, o) that give outputs (m, o) from inputs (m, i); their last number, a one, is not held back."""
-    hold = torch.full((inputs.shape[1],), strength * len(inputs), device=inputs.device, dtype=inputs.dtype)
-    hold[-1] = 1e-6 * len(inputs)
-    return torch.linalg.solve(inputs.T @ inputs + hold.diag(), inputs.T @ outputs)
+def _ridge(inputs: Tensor, outputs: Tensor, strengths: Sequence[float]) -> list[Tensor]:
+    """Weights (i, o) that give outputs (m, o) from inputs (m, i), for each strength.
+
+    The last input, a one, is not held back: what is foretold of nothing known is the mean.
+    """
+    gram, cross = inputs.T @ inputs, inputs.T @ outputs
+    one = torch.ones(inputs.shape[1], device=inputs.device, dtype=inputs.dtype)
+    one[-1] = 1e-6
+    return [torch.linalg.solve(gram + (strength * one).diag(), cross) for strength in strengths]

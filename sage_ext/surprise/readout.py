@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from .judge import Judge
 
-STEPS, LEARNING_RATE = 300, 0.05
+STEPS, LEARNING_RATE = 100, 0.05
 OWN = 0.5
 """Share of the loss that ranks dreams against their own twins; the rest ranks them against all that is possible."""
-HOLD = 0.02
+HOLD = 0.2
 """Pull towards equal weights (a divergence in nats): few dreams teach little."""
 
 

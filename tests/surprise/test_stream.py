@@ -11,7 +11,7 @@ from sage_ext.surprise.judge import Judge
 from sage_ext.surprise.stream import SurpriseStream
 
 from .conftest import START
-from .worlds import LOOKS, frozen, stretches
+from .worlds import LOOKS, stretches
 
 
 class Told(nn.Module):
@@ -33,7 +33,7 @@ def stream(judge: Judge) -> SurpriseStream:
 
 
 def test_look_by_look_is_the_same_as_the_whole(judge: Judge) -> None:
-    scenes, live = frozen(stretches(5, 20), 9), stream(judge)
+    scenes, live = stretches(5, 20, still=9), stream(judge)
     whole = judge.weigh(judge.evidence(scenes.context, scenes.actions))
     for t in range(LOOKS):
         action = scenes.actions[:, t - 1] if t else None

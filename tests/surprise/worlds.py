@@ -1,4 +1,4 @@
-"""Contexts of a toy world: a point that moves evenly in each group, told by 4096 numbers with a little noise."""
+"""Contexts of a toy world: a point that coasts, whose place alone is told, by 4096 numbers with a little noise."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS
 
 LOOKS, ACTION = 16, 2
-VIEW = torch.randn(3, CONTEXT_WIDTH, generator=torch.Generator().manual_seed(9))
-"""How place, velocity and what was done show in the context."""
+VIEW = torch.randn(2, CONTEXT_WIDTH, generator=torch.Generator().manual_seed(9))
+"""How the place shows in the context."""
 
 
 @dataclass
@@ -22,33 +22,24 @@ class Stretch:
     actions: Tensor
 
 
-def stretches(count: int, seed: int, looks: int = LOOKS, noise: float = 0.05) -> Stretch:
-    """Undisturbed: the first action pushes the point."""
-    place, velocity, actions = hidden(count, seed, looks)
-    return Stretch(shown(place, velocity, seed, noise), actions)
+def stretches(count: int, seed: int, looks: int = LOOKS, still: int | None = None) -> Stretch:
+    """Scenes of a point that actions push a little.
 
-
-def hidden(count: int, seed: int, looks: int = LOOKS) -> tuple[Tensor, Tensor, Tensor]:
-    """Places (n, T), velocities (n, T) and actions (n, T, 2)."""
+    Args:
+        count: How many.
+        seed: Of all that is drawn.
+        looks: Of each.
+        still: Look from which on it stands still all at once, as an object that hangs in the air; None never.
+    """
     generator = torch.Generator().manual_seed(seed)
     actions = torch.randn(count, looks, ACTION, generator=generator)
-    push = torch.cat([torch.randn(count, 1, generator=generator), 0.1 * actions[:, :-1, 0]], 1)
-    velocity = push.cumsum(1)
-    return (torch.randn(count, 1, generator=generator) + 0.3 * velocity.cumsum(1)), velocity, actions
-
-
-def shown(place: Tensor, velocity: Tensor, seed: int = 0, noise: float = 0.05) -> Tensor:
-    """As contexts (n, T, 4096)."""
-    generator = torch.Generator().manual_seed(seed + 1000)
-    told = torch.stack([place, velocity, place.square() / 4], -1) @ VIEW
-    return told + noise * torch.randn(told.shape, generator=generator)
-
-
-def frozen(stretch: Stretch, at: int) -> Stretch:
-    """From a look on nothing changes any more, as an object that hangs in the air."""
-    context = stretch.context.clone()
-    context[:, at:] = context[:, at - 1 : at]
-    return Stretch(context, stretch.actions)
+    first = 0.3 * torch.randn(count, 1, generator=generator)
+    velocity = torch.cat([first, 0.03 * actions[:, :-1, 0]], 1).cumsum(1)
+    place = torch.randn(count, 1, generator=generator) + velocity.cumsum(1)
+    noise = 0.05 * torch.randn(count, looks, CONTEXT_WIDTH, generator=generator)
+    if still is not None:
+        place[:, still:] = place[:, still - 1 : still]
+    return Stretch(torch.stack([place, place.square() / 8], -1) @ VIEW + noise, actions)
 
 
 def swapped(stretch: Stretch, at: int, group: str) -> Stretch:
