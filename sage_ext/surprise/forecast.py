@@ -27,7 +27,7 @@ LAGS = (0, 1, 3)
 """Looks of history from which is foretold: now, and as long ago; before the first look all was as in it."""
 LIMIT = 12.0
 """Standard deviations at which a principal number is cut."""
-RIDGES = (30.0, 300.0, 3000.0)
+RIDGES = (10.0, 100.0, 1000.0)
 """Strengths of the regression of change that are tried, in looks of "nothing changes" as experience to the contrary."""
 SPARSE = 16
 """One in so many of the context's numbers is asked which strength is best."""
@@ -80,6 +80,7 @@ class Forecaster(nn.Module):
     basis: Tensor
     scale: Tensor
     rest: Tensor
+    pace: Tensor
 
     def __init__(self, action_dim: int, horizons: Sequence[int] = HORIZONS, numbers: int = NUMBERS) -> None:
         super().__init__()
@@ -90,6 +91,7 @@ class Forecaster(nn.Module):
         self.register_buffer("basis", torch.zeros(CONTEXT_WIDTH, groups * numbers))
         self.register_buffer("scale", torch.ones(groups, numbers))
         self.register_buffer("rest", torch.tensor([[0.0], [1.0]]).repeat(1, groups))
+        self.register_buffer("pace", torch.ones(len(LAGS) - 1, self.code_width))
         for h in self.horizons:
             inputs = len(LAGS) * self.code_width + h * action_dim + 1
             self.register_buffer(f"change_{h}", torch.zeros(inputs, CONTEXT_WIDTH))
@@ -114,6 +116,10 @@ class Forecaster(nn.Module):
         """
         self._whiten(context)
         code = self.code(context)
+        for i, lag in enumerate(LAGS[1:]):
+            if lag < code.shape[1]:
+                apart = (code[:, lag:] - code[:, :-lag]).flatten(0, 1)
+                self.pace[i] = apart.square().mean(0).sqrt().clamp(min=1e-3)
         cut = min(len(context) - 1, max(1, round(FITTED * len(context))))
         for h in self.horizons:
             if h >= context.shape[1]:
@@ -144,16 +150,30 @@ class Forecaster(nn.Module):
         return told.clamp(-LIMIT, LIMIT).flatten(-2)
 
     def recall(self, code: Tensor) -> Tensor:
-        """Codes ``(B, T, c)`` with those of :data:`LAGS` looks before ``(B, T, lags * c)``."""
+        """What is foretold from, of sequences of codes ``(B, T, c)`` -> ``(B, T, lags * c)``."""
         time = torch.arange(code.shape[1], device=code.device)
-        return torch.cat([code[:, (time - lag).clamp(min=0)] for lag in LAGS], -1)
+        return self.combine([code[:, (time - lag).clamp(min=0)] for lag in LAGS])
+
+    def combine(self, codes: Sequence[Tensor]) -> Tensor:
+        """A code and how far it is from each earlier one, in units of how far that usually is.
+
+        Args:
+            codes: Those of :data:`LAGS` looks before, the first of now, each ``(..., c)``.
+
+        Returns:
+            ``(..., lags * c)``.
+        """
+        now, *before = codes
+        # Differences, not codes: a regression that is held back would else forget motion first.
+        moved = [((now - then) / pace).clamp(-LIMIT, LIMIT) for then, pace in zip(before, self.pace, strict=True)]
+        return torch.cat([now, *moved], -1)
 
     def foretell(self, context: Tensor, recalled: Tensor, actions: Tensor) -> Forecast:
         """What the context will be after some looks.
 
         Args:
             context: The look from which it is foretold ``(..., 4096)``.
-            recalled: From :meth:`recall`, at that look ``(..., lags * c)``.
+            recalled: From :meth:`recall` or :meth:`combine`, at that look ``(..., lags * c)``.
             actions: What is done from then on ``(..., h, action_dim)``; h is one of the horizons.
         """
         h, inputs = actions.shape[-2], self._inputs(recalled, actions)

@@ -99,7 +99,8 @@ class SurpriseStream:
         """This look's code with earlier ones; in an episode's first looks the first stands for what was before."""
         told = torch.stack(list(self._codes), 0)
         world = torch.arange(told.shape[1], device=told.device)
-        return torch.cat([told[len(told) - 1 - self._age.clamp(max=lag), world] for lag in LAGS], -1)
+        last = len(told) - 1
+        return self._judge.forecaster.combine([told[last - self._age.clamp(max=lag), world] for lag in LAGS])
 
     def _judged(self, context: Tensor) -> Now:
         judge, horizons = self._judge, self._judge.forecaster.horizons

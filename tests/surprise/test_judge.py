@@ -32,7 +32,7 @@ def copied(judge: Judge) -> Judge:
 
 def test_what_stands_still_in_the_air_surprises(judge: Judge) -> None:
     twin, frozen = stretches(60, 7), stretches(60, 7, still=AT)
-    assert pairwise_accuracy(scores(judge, frozen), scores(judge, twin)) > 0.85
+    assert pairwise_accuracy(scores(judge, frozen), scores(judge, twin)) > 0.8
 
 
 def test_the_next_look_alone_is_fooled_by_stillness(judge: Judge) -> None:
