@@ -201,17 +201,18 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
             )  # fmt: skip
     generator = torch.Generator().manual_seed(seed)
     staged = dreams(EvaluationSet(path / "staged"))[1]
-    order, parts = torch.randperm(len(staged), generator=generator).tolist(), {}
+    order = torch.randperm(len(staged), generator=generator).tolist()
+    parts: dict[str, Scenes] = {}
     for name in ("known", "usual"):
         some, order = order[: count // STAGED], order[count // STAGED :]
         plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count - len(some), generator)
-        own = Scenes({k: v[some] for k, v in staged.senses.items()}, staged.actions[some], [""] * len(some))
-        parts[name] = joined([plain, own])
+        twins = Scenes({k: v[some] for k, v in staged.senses.items()}, staged.actions[some], [""] * len(some))
+        parts[name] = joined([plain, twins])
     parts["varied"] = possible(env, policy, derived_seed(seed, "bench.dreams", "varied"), count, generator, VARIED)
-    rare = derived_seed(seed, "bench.dreams", "unusual")
+    own = derived_seed(seed, "bench.dreams", "unusual")
     parts["unusual"] = joined(
         [
-            possible(env, policy, rare, RARE * pairs, generator, {k: (v, v) for k, v in scales.items()}, name)
+            possible(env, policy, own, RARE * pairs, generator, {k: (v, v) for k, v in scales.items()}, name)
             for name, scales in UNUSUAL.items()
         ]
     )

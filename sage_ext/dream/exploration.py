@@ -38,13 +38,13 @@ class Explored:
         twin_coherence: Of its possible twin.
         surprise: Of each look of the impossible scene (T,).
         twin_surprise: Of each look of the twin (T,).
+        frames: Pictures of the impossible scene (T, H, W, 3) uint8.
+        twin_frames: Pictures of the twin.
         groups: What each group of the context contributed to it (T, 15), in the order of the layout.
         twin_groups: The same of the twin.
         senses: What was sensed in the impossible scene, sense -> (T, ...).
         twin_senses: The same of the twin.
         actions: What was done after each look (T, A).
-        frames: Pictures of the impossible scene (T, H, W, 3) uint8.
-        twin_frames: Pictures of the twin.
     """
 
     law: str
@@ -57,6 +57,8 @@ class Explored:
     twin_coherence: float
     surprise: Tensor
     twin_surprise: Tensor
+    frames: Tensor
+    twin_frames: Tensor
     groups: Tensor
     twin_groups: Tensor
     senses: Observation
@@ -175,6 +177,8 @@ def explore(
                     twin_coherence=float(possible[i]),
                     surprise=found.looks[i].cpu(),
                     twin_surprise=twin_found.looks[i].cpu(),
+                    frames=impossible_senses["visual"][i],
+                    twin_frames=twin_senses["visual"][i],
                     groups=found.groups[i].cpu(),
                     twin_groups=twin_found.groups[i].cpu(),
                     senses={k: v[i].clone() for k, v in impossible_senses.items()},
