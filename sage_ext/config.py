@@ -174,7 +174,9 @@ class DreamConfig:
     looks: int
     laws: tuple[str, ...]
     difficulty: float
+    known: int
     calibration: int
+    kept: int
 
 
 @dataclass(frozen=True)

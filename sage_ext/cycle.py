@@ -20,7 +20,8 @@ from .act.learner import Learner
 from .act.sources import Sources
 from .after import earlier_runs
 from .config import Config
-from .dream import Explored, explore
+from .context import checkpoint
+from .dream import Explored, calibrate_on_memory, explore, first_judged, keep, recall, teach
 from .dream_file import save_dreams
 from .environment import Environment, Policy, derived_seed
 from .gallery import save_gallery
@@ -242,9 +243,15 @@ class _Cycle:
                 bar.advance(1)
                 self.stop.check()
 
-            dreams = explore(self.env, self.mind, self.memory, config, generator, on_dream)
+            judge = calibrate_on_memory(self.mind, self.memory, config, generator)
+            name = f"{self.state['visit']:06d}-{cycle:06d}"
+            known = recall(self.run.lessons, name, config.looks, config.kept) if config.kept else None
+            taught = known is not None and teach(self.mind, judge, known, first_judged(config))
+            checkpoint.save(self.run.judge, {"judge": judge}, {"taught": taught, "start": first_judged(config)})
+            dreams = explore(self.env, self.mind, self.memory, config, generator, on_dream, judge)
             save_gallery(self.run.dreams, dreams)
             save_dreams(self.run.scenes, dreams)
+            fooled = keep(self.run.lessons, name, dreams) if config.kept else 0
         records = [dream.record() for dream in dreams]
         coherence = [r["coherence"] for r in records]
         twins = [r["twin_coherence"] for r in records]
@@ -257,7 +264,8 @@ class _Cycle:
         for name, value in mean.items():
             self.reporter.scalar(f"dream/{name}", value, cycle)
         explorations = self.state["results"].get("explorations", 0) + len(records)
-        self._result(explorations=explorations, dreams=records, **mean)
+        taught_by = len(known) if taught and known is not None else 0
+        self._result(explorations=explorations, dreams=records, lessons=taught_by, lessons_kept=fooled, **mean)
 
     def _act(self, cycle: int) -> None:
         visit, rounds = self.state["visit"], self._living()

@@ -68,11 +68,11 @@ class KeptDream:
         """From what the dream phase gives."""
         return cls(
             explored.record(),
-            Scene(_reduced(explored.frames), explored.surprise.float(), explored.audio, explored.groups),
+            Scene(_reduced(explored.frames), explored.surprise.float(), explored.senses.get("audio"), explored.groups),
             Scene(
                 _reduced(explored.twin_frames),
                 explored.twin_surprise.float(),
-                explored.twin_audio,
+                explored.twin_senses.get("audio"),
                 explored.twin_groups,
             ),
         )

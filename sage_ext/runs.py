@@ -42,6 +42,8 @@ class Run:
         summary: JSON file of the results.
         dreams: Picture of the dreams.
         scenes: The dreams that are kept, see :mod:`sage_ext.dream_file`.
+        lessons: Folder of the dreams that fooled the mind.
+        judge: Folder of the checkpoint of the mind's judge.
         log: What the simulator said.
     """
 
@@ -55,6 +57,8 @@ class Run:
         self.summary = path / "summary.json"
         self.dreams = path / "dreams.png"
         self.scenes = path / "dreams.safetensors"
+        self.lessons = path / "lessons"
+        self.judge = path / "judge"
         self.log = path / "simulator.log"
 
     @classmethod

@@ -15,7 +15,7 @@ from ..environment import Environment, Observation
 from ..errors import SageError
 from ..memory import Memory
 from ..mind import Mind
-from ..surprise import Scale, calibrate, judge
+from ..surprise import Judge, assess, calibrate
 
 ATTEMPTS = 12
 """Calls of the simulator for which fit moments are looked for, a wanted call."""
@@ -40,10 +40,11 @@ class Explored:
         twin_surprise: Of each look of the twin (T,).
         frames: Pictures of the impossible scene (T, H, W, 3) uint8.
         twin_frames: Pictures of the twin.
-        audio: The audio sense of the impossible scene (T, 1024); None where nothing is heard.
-        twin_audio: That of the twin.
-        groups: What each group of the context adds to the surprise of each look (T, 15); None where it is not known.
+        groups: What each group of the context contributed to it (T, 15), in the order of the layout.
         twin_groups: The same of the twin.
+        senses: What was sensed in the impossible scene, sense -> (T, ...).
+        twin_senses: The same of the twin.
+        actions: What was done after each look (T, A).
     """
 
     law: str
@@ -58,10 +59,11 @@ class Explored:
     twin_surprise: Tensor
     frames: Tensor
     twin_frames: Tensor
-    audio: Tensor | None = None
-    twin_audio: Tensor | None = None
-    groups: Tensor | None = None
-    twin_groups: Tensor | None = None
+    groups: Tensor
+    twin_groups: Tensor
+    senses: Observation
+    twin_senses: Observation
+    actions: Tensor
 
     def record(self) -> dict[str, Any]:
         """What goes into the summary."""
@@ -101,17 +103,21 @@ def asked_kinds(names: Sequence[str], known: Sequence[str], count: int) -> list[
     return [options[which][turn % len(options[which])] for turn, which in turns]
 
 
-def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generator: torch.Generator) -> Scale:
-    """Learn from remembered, undisturbed stretches what is usual.
+def first_judged(config: DreamConfig) -> int:
+    """Look from which scenes are judged: the first quarter shows what there is."""
+    return config.looks // 4
+
+
+def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generator: torch.Generator) -> Judge:
+    """Learn from remembered, undisturbed stretches what should come and what is usual.
 
     Raises:
         SageError: Memory holds no stretch as long as a dream.
     """
-    stretch = memory.sample_slices(
-        config.calibration, config.looks + 1, generator, snapshot_at=0, keys=["observation", "action"]
-    )
+    count = config.known + config.calibration
+    stretch = memory.sample_slices(count, config.looks + 1, generator, snapshot_at=0, keys=["observation", "action"])
     senses = {k: stretch["observation", k][:, 1:] for k in stretch["observation"].keys()}  # noqa: SIM118
-    return calibrate(mind, senses, stretch["action"][:, 1:], config.looks // 2)
+    return calibrate(mind, senses, stretch["action"][:, 1:], first_judged(config), config.known)
 
 
 def explore(
@@ -121,6 +127,7 @@ def explore(
     config: DreamConfig,
     generator: torch.Generator,
     on_dream: Callable[[Explored], None] | None = None,
+    judge: Judge | None = None,
 ) -> list[Explored]:
     """Dream until there are as many dreams as asked for.
 
@@ -131,11 +138,12 @@ def explore(
         config: How many dreams, how long, which laws.
         generator: Source of chance, on the CPU.
         on_dream: Called with each dream.
+        judge: Of the mind; None calibrates one on memory.
 
     Raises:
         SageError: Memory holds no moment that fits a kind, or the task knows no such kind.
     """
-    scale = calibrate_on_memory(mind, memory, config, generator)
+    judge = judge or calibrate_on_memory(mind, memory, config, generator)
     wanted = asked_kinds(config.laws, env.dream_kinds, config.explorations)
     dreams: list[Explored] = []
     calls = -(-len(wanted) // env.num_envs)
@@ -149,8 +157,10 @@ def explore(
         rows, actions = stretch["snapshot"][:, 0], stretch["action"][:, : config.looks]
         scenes = env.dream(rows, actions, kinds, difficulty=config.difficulty, generator=generator)
         acted, at = scenes.actions.cpu(), scenes.at.cpu()
-        impossible, looks = judge(mind, scale, _cpu(scenes.impossible), acted, at)
-        possible, twin_looks = judge(mind, scale, _cpu(scenes.twin), acted, at)
+        # Whoever judges does not know when a law is broken, if it is.
+        impossible_senses, twin_senses = _cpu(scenes.impossible), _cpu(scenes.twin)
+        impossible, found = assess(mind, judge, impossible_senses, acted, first_judged(config))
+        possible, twin_found = assess(mind, judge, twin_senses, acted, first_judged(config))
         for i, kind in enumerate(kinds):
             if not bool(scenes.valid[i]) or kind not in wanted:
                 continue
@@ -165,12 +175,15 @@ def explore(
                     step=int(stretch["step"][i].flatten()[0]),
                     coherence=float(impossible[i]),
                     twin_coherence=float(possible[i]),
-                    surprise=looks[i].cpu(),
-                    twin_surprise=twin_looks[i].cpu(),
-                    frames=scenes.impossible["visual"][i].cpu(),
-                    twin_frames=scenes.twin["visual"][i].cpu(),
-                    audio=scenes.impossible["audio"][i].cpu() if "audio" in scenes.impossible else None,
-                    twin_audio=scenes.twin["audio"][i].cpu() if "audio" in scenes.twin else None,
+                    surprise=found.looks[i].cpu(),
+                    twin_surprise=twin_found.looks[i].cpu(),
+                    frames=impossible_senses["visual"][i],
+                    twin_frames=twin_senses["visual"][i],
+                    groups=found.groups[i].cpu(),
+                    twin_groups=twin_found.groups[i].cpu(),
+                    senses={k: v[i].clone() for k, v in impossible_senses.items()},
+                    twin_senses={k: v[i].clone() for k, v in twin_senses.items()},
+                    actions=acted[i],
                 )
             )
             if on_dream is not None:

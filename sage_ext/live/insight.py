@@ -45,7 +45,7 @@ class Thought:
 class Insight:
     """The mind of a run, watching along.
 
-    Surprise is that of :mod:`sage_ext.surprise`, normalised by the running mean and deviation of what was watched so
+    Surprise is that of the predictor, normalised by the running mean and deviation of what was watched so
     far with the same checkpoint.
 
     Args:

@@ -16,7 +16,6 @@ from sage_ext.live.looks import Look
 from sage_ext.live.replay import Replay
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind, with_speed
-from sage_ext.surprise import _raw
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,11 @@ def test_surprise_is_the_predictors_normalised_by_what_came_before(over: Path, l
     raw = []
     for episode in lived:
         senses = {k: v[None] for k, v in episode["observation"].items()}
-        horizons = _raw(mind, senses, episode["action"][None])[0]
+        context, predictor = mind.encode(senses), mind.acting.predictor
+        found = predictor.unroll(context, with_speed(episode["action"][None], 1.0))
+        horizons = torch.full((context.shape[1], len(predictor.horizons), 15), torch.nan)
+        for i, h in enumerate(predictor.horizons):
+            horizons[h:, i] = found[h].surprise(context[:, h:])[0].detach()
         raw += [None if row.isnan().any() else row for row in horizons]
     seen: list[torch.Tensor] = []
     for t, row in enumerate(raw[: len(looks)]):

@@ -63,7 +63,14 @@ PINNED = {
     "sleep.variations.temporal": {"share": 0.25, "speeds": "[0.5,2]"},
     "sleep.variations.causal": {"share": 0},
     "sleep.variations.rearranged": {"share": 0},
-    "dream": {"explorations": 4, "looks": 12, "laws": "[physics/float,physics/vanish,reversal]", "calibration": 8},
+    "dream": {
+        "explorations": 4,
+        "looks": 12,
+        "laws": "[physics/float,physics/vanish,reversal]",
+        "known": 8,
+        "calibration": 8,
+        "kept": 64,
+    },
 }
 """What the figures in these tests count on, whatever the presets come to be."""
 

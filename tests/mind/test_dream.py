@@ -95,6 +95,9 @@ def test_a_dream_has_what_is_shown_of_it(dreams: list[Explored]) -> None:
         assert 0 < dream.coherence < 1 and 0 < dream.twin_coherence < 1
         assert torch.equal(dream.surprise[1:6], dream.twin_surprise[1:6]), "so far nothing impossible has happened"
         assert not torch.equal(dream.surprise[6:], dream.twin_surprise[6:])
+        torch.testing.assert_close(dream.groups.sum(-1)[1:], dream.surprise[1:])
+        torch.testing.assert_close(dream.twin_groups.sum(-1)[1:], dream.twin_surprise[1:])
+        assert torch.equal(dream.senses["visual"], dream.frames) and len(dream.actions) == 12
 
 
 def test_the_twin_is_what_is_remembered_and_the_dream_leaves_it(remembered: Remembered, dreams: list[Explored]) -> None:
@@ -113,15 +116,15 @@ def test_the_twin_is_what_is_remembered_and_the_dream_leaves_it(remembered: Reme
 
 
 def test_coherence_is_that_of_the_judge(remembered: Remembered, trained: Mind, dreams: list[Explored]) -> None:
-    """Lived once more by hand, with the same scale."""
+    """Lived once more by hand, with the same judge."""
     env, memory = remembered
     config, generator = asked("dream.explorations=7"), seeded()
-    scale = dream_module.calibrate_on_memory(trained, memory, config, generator)
+    judge = dream_module.calibrate_on_memory(trained, memory, config, generator)
     for dream in dreams:
         lived = memory.slices_at([dream.episode], [dream.step], 13)
         scenes = env.dream(lived["snapshot"][:, 0], lived["action"][:, :12], [f"{dream.law}/{dream.kind}"])
         for senses, coherence in ((scenes.impossible, dream.coherence), (scenes.twin, dream.twin_coherence)):
-            found, _ = dream_module.judge(trained, scale, senses, lived["action"][:, 1:], 6)
+            found, _ = dream_module.assess(trained, judge, senses, scenes.actions, dream_module.first_judged(config))
             assert float(found) == pytest.approx(coherence, abs=1e-4)
 
 

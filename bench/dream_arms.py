@@ -1,0 +1,153 @@
+"""The arms of the dream bench: how each tells what is possible from what is not.
+
+An arm gives every scene a surprise. What else it may do, and with which scenes, is the same for all: what has to be
+learned of undisturbed experience comes from ``known`` and ``usual``, what is learned of dreams from ``lessons``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS
+from sage_ext.mind import Mind
+from sage_ext.surprise.calibration import pairwise_accuracy
+from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
+from sage_ext.surprise.readout import learn_weights
+from sage_ext.surprise.scenes import contexts, learn
+
+from .dream_scenes import LOOKS, Scenes, Sets
+
+if TYPE_CHECKING:
+    from sage_ext.environment import Observation
+
+START = LOOKS // 4
+"""Look from which scenes are judged: nobody tells the judge when a law is broken."""
+JUDGED = ("usual", "lessons", "lessons_twin", "judged", "judged_twin", "unusual")
+"""The sets whose scenes get a surprise."""
+
+Scores = dict[str, Tensor]
+"""Set -> surprise of each of its scenes (n,)."""
+Left = str | None
+"""A law whose dreams nothing may be learned from; None is no law."""
+
+
+@dataclass
+class Scorer:
+    """What an arm makes of the scenes.
+
+    Attributes:
+        scores: The surprises, given the law that nothing may be learned from.
+        learns: Whether what they are depends on dreams at all.
+    """
+
+    scores: Callable[[Left], Scores]
+    learns: bool = False
+
+
+def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None = None) -> tuple[Scorer, Scorer]:
+    """A mind and a judge of its contexts: with equal weights, and with those that the lessons teach.
+
+    Args:
+        mind: The mind.
+        sets: The scenes.
+        slept: Whether half of what the judge knows was lived under other physics, as those do who sleep.
+        senses: Which it has; all by default.
+    """
+    half = len(sets.known) // 2
+    parts = [(sets.known, slice(half)), (sets.varied if slept else sets.known, slice(half, None))]
+    context = torch.cat([contexts(mind, {k: v[some] for k, v in _seen(s, senses).items()}) for s, some in parts])
+    actions = torch.cat([s.actions[some] for s, some in parts])
+    order = torch.randperm(len(context), generator=torch.Generator().manual_seed(0))
+    judge = learn(context[order], actions[order], START, 2 * len(order) // 3)
+    evidence = {
+        name: judge.evidence(contexts(mind, _seen(getattr(sets, name), senses)), getattr(sets, name).actions)
+        for name in JUDGED
+    }
+
+    def equal(_: Left) -> Scores:
+        return {name: judge.score(judge.weigh(value).looks, START) for name, value in evidence.items()}
+
+    def taught(left: Left) -> Scores:
+        kept = torch.tensor([law != left for law in sets.lessons.law])
+        weight = learn_weights(judge, evidence["lessons"][kept], evidence["lessons_twin"][kept], START)
+        return {name: judge.score(judge.weigh(value, weight).looks, START) for name, value in evidence.items()}
+
+    return Scorer(equal), Scorer(taught, learns=True)
+
+
+def seeds_coherence(mind: Mind, sets: Sets) -> Scorer:
+    """What the document this project began from calls coherence: 1 - the entropy of a softmax of the context."""
+
+    def disorder(scenes: Scenes) -> Tensor:
+        share = contexts(mind, scenes.senses)[:, START:].log_softmax(-1)
+        return (-(share.exp() * share).sum(-1) / math.log(CONTEXT_WIDTH)).mean(1)
+
+    return _fixed(sets, disorder)
+
+
+def by_geometry(sets: Sets, path: Callable[[Observation], Tensor]) -> tuple[Scorer, Scorer]:
+    """GeoPhys: the mean of the five signals, and the one that does best on the lessons, turned the way it does.
+
+    Args:
+        sets: The scenes.
+        path: Senses -> the trajectory ``(n, T, d)``.
+    """
+    signals = {name: geometric_signals(path(getattr(sets, name).senses)) for name in JUDGED}
+
+    def mean(_: Left) -> Scores:
+        return {name: standard_mean(value, signals["usual"]) for name, value in signals.items()}
+
+    each = [{name: value[:, i] for name, value in signals.items()} for i in range(len(SIGNALS))]
+    return Scorer(mean), _best(sets, each)
+
+
+def by_amount(sets: Sets, amount: Callable[[Observation], Tensor]) -> Scorer:
+    """One number of the senses, turned the way it does best on the lessons."""
+    return _best(sets, [{name: amount(getattr(sets, name).senses) for name in JUDGED}])
+
+
+def encoded_pictures(mind: Mind) -> Callable[[Observation], Tensor]:
+    """Trajectories of what the encoder makes of each picture: its group ``visual``, which has no memory."""
+    return lambda senses: contexts(mind, {"visual": senses["visual"]})[..., GROUPS["visual"].slice]
+
+
+def pixels(senses: Observation) -> Tensor:
+    """Trajectories of raw pixels, in 0..1."""
+    return senses["visual"].flatten(2).float() / 255
+
+
+def pixel_motion(senses: Observation) -> Tensor:
+    """Total change of the pixels from look to look ``(n,)``."""
+    path = pixels(senses)
+    return (path[:, 1:] - path[:, :-1]).abs().mean((1, 2))
+
+
+def loudness(senses: Observation) -> Tensor:
+    """Mean level of what is heard ``(n,)`` [dB]."""
+    return senses["audio"].flatten(1).mean(1)
+
+
+def _best(sets: Sets, each: list[Scores]) -> Scorer:
+    def chosen(left: Left) -> Scores:
+        kept = torch.tensor([law != left for law in sets.lessons.law])
+        accuracy = [pairwise_accuracy(s["lessons"][kept], s["lessons_twin"][kept]) for s in each]
+        best = max(range(len(each)), key=lambda i: abs(accuracy[i] - 0.5))
+        sign = 1.0 if accuracy[best] >= 0.5 else -1.0
+        return {name: sign * value for name, value in each[best].items()}
+
+    return Scorer(chosen, learns=True)
+
+
+def _fixed(sets: Sets, score: Callable[[Scenes], Tensor]) -> Scorer:
+    scores = {name: score(getattr(sets, name)) for name in JUDGED}
+    return Scorer(lambda _: scores)
+
+
+def _seen(scenes: Scenes, senses: tuple[str, ...] | None) -> Observation:
+    return {k: v for k, v in scenes.senses.items() if senses is None or k in senses}

@@ -1,0 +1,285 @@
+"""Dreams for a bench alone: worlds that nobody learned from, lived and dreamt in a process of their own, and kept.
+
+Each set has rooms of its own. ``known``, ``varied`` and ``usual`` are undisturbed: from them a judge learns what
+should come, and what surprise is usual. ``lessons`` are dreams with their twins from which weights and calibrations are
+learned, ``judged`` are those that the figures are of, and ``unusual`` is possible, under physics that are rare.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sage_ext.errors import SageError
+
+from .dream_set import HELD_OUT
+from .held_out import REPOSITORY
+from .table import say
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from sage_ext.dream.evaluation import EvaluationSet
+    from sage_ext.environment import Environment, Observation, Policy
+
+LOOKS = 16
+WORLDS = 16
+WARM_UP = 20
+"""Steps lived before a moment is taken."""
+PAIRS = {"cpu": 12, "gpu": 64}
+"""Dreams of each kind, in each of ``lessons`` and ``judged``; all else grows with them."""
+KNOWN, RARE = 8, 4
+"""A pair a kind: undisturbed scenes of each sort, and scenes under each rare physics."""
+STAGED = 3
+"""Of the undisturbed scenes, one in so many is the twin of a dream: dreams bring objects into view and in motion."""
+DREAMT = ("lessons", "judged")
+SEED = 200_000
+"""Seeds of dreams begin here; runs of users rarely do."""
+UNUSUAL: dict[str, dict[str, float]] = {
+    "gravity x0.8": {"gravity_scale": 0.8},
+    "gravity x1.2": {"gravity_scale": 1.2},
+    "friction x0.3": {"friction_scale": 0.3},
+    "mass x2": {"mass_scale": 2.0},
+}
+"""Possible, but rare: name -> what of :meth:`sage_ext.environment.Environment.relive` is other."""
+VARIED = {"gravity_scale": (0.5, 1.5), "friction_scale": (0.4, 1.6), "mass_scale": (0.5, 2.0)}
+"""What sleep lives moments again under: half of what is known to those who sleep."""
+
+
+@dataclass
+class Scenes:
+    """Scenes of one length.
+
+    Attributes:
+        senses: Sense -> ``(n, T, ...)``.
+        actions: What was done after each look ``(n, T, A)``.
+        name: Of each: ``law/kind`` of a dream, what is unusual, or nothing.
+    """
+
+    senses: Observation
+    actions: Tensor
+    name: list[str]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @property
+    def law(self) -> list[str]:
+        """Of each dream."""
+        return [name.split("/")[0] for name in self.name]
+
+
+@dataclass
+class Sets:
+    """Everything a mind is judged on, of one task and seed.
+
+    Attributes:
+        known: Undisturbed scenes under the usual physics.
+        varied: Undisturbed scenes under other physics, as sleep lives them.
+        usual: Undisturbed scenes of the same rooms, that nothing is fitted to but the scale of surprise.
+        lessons: Dreams to learn from.
+        lessons_twin: Their twins, in the same order.
+        judged: Dreams that the figures are of.
+        judged_twin: Their twins, in the same order.
+        unusual: Possible scenes under rare physics, in the rooms of ``judged``.
+    """
+
+    known: Scenes
+    varied: Scenes
+    usual: Scenes
+    lessons: Scenes
+    lessons_twin: Scenes
+    judged: Scenes
+    judged_twin: Scenes
+    unusual: Scenes
+
+
+def sets(task: str, seed: int, pairs: int, folder: Path) -> Sets:
+    """Live and dream, or read what ``folder`` holds already.
+
+    Args:
+        task: Id of the task.
+        seed: Moves everything.
+        pairs: Dreams of each kind.
+        folder: Where everything is kept.
+
+    Raises:
+        SageError: The simulator failed.
+    """
+    path = folder / f"{task}-{seed}-{pairs}"
+    if not path.with_suffix(".json").exists():
+        say(f"dreams: {task}, seed {seed}, {pairs} of each kind")
+        path.mkdir(parents=True, exist_ok=True)
+        paths = os.pathsep.join([str(REPOSITORY / part) for part in ("", "envs", "tasks")])
+        with open(path.with_suffix(".log"), "ab") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.dream_scenes", task, str(seed), str(pairs), str(path.absolute())],
+                cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": paths}, stdout=log, stderr=log, check=False,
+            )  # fmt: skip
+        if done.returncode:
+            raise SageError("dreams", task, f"failed, see {path.with_suffix('.log')}", "run it by itself")
+    return load(path)
+
+
+def save(parts: dict[str, Scenes], path: Path) -> None:
+    """Write undisturbed scenes as ``PATH.safetensors`` and, when that is whole, ``PATH.json``."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, torch.Tensor] = {}
+    for name, scenes in parts.items():
+        tensors |= {f"{name}/{sense}": value.contiguous() for sense, value in scenes.senses.items()}
+        tensors[f"{name}/actions"] = scenes.actions.contiguous()
+    save_file(tensors, path.with_suffix(".safetensors"))
+    names = {name: scenes.name for name, scenes in parts.items()}
+    path.with_suffix(".json").write_text(json.dumps(names) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> Sets:
+    """The undisturbed scenes of :func:`save`, and the dreams in the folder ``PATH``."""
+    from safetensors.torch import load_file
+
+    from sage_ext.dream.evaluation import EvaluationSet
+
+    tensors = load_file(path.with_suffix(".safetensors"))
+    parts: dict[str, Any] = {}
+    for name, names in json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).items():
+        own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        parts[name] = Scenes({k: v for k, v in own.items() if k != "actions"}, own["actions"], names)
+    for name in DREAMT:
+        parts[name], parts[f"{name}_twin"] = dreams(EvaluationSet(path / name))
+    return Sets(**parts)
+
+
+def dreams(found: EvaluationSet) -> tuple[Scenes, Scenes]:
+    """The dreams of a set, and their twins."""
+    impossible, twin = [], []
+    for part in found:
+        names = [f"{law}/{kind}" for law, kind in zip(part.law, part.kind, strict=True)]
+        impossible.append(Scenes(part.impossible, part.actions, names))
+        twin.append(Scenes(part.twin, part.actions, names))
+    return joined(impossible), joined(twin)
+
+
+def main() -> None:
+    """Make the sets of a task: TASK SEED PAIRS PATH."""
+    import torch
+
+    from sage_ext.body import SimulatedBody
+    from sage_ext.config import load_config
+
+    task, seed, pairs, path = sys.argv[1], SEED + int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    torch.set_num_threads(1)
+    asked = [f"task.id={task}", f"task.num_envs={WORLDS}", f"seed={seed}", "memory.capacity=1000000", *HELD_OUT]
+    body = SimulatedBody()
+    env = body.environment(load_config(asked))
+    make(env, body.policy("random", env, seed), seed, pairs, path)
+    env.close()
+
+
+def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) -> None:
+    """Make the sets and write them."""
+    import torch
+
+    from sage_ext.dream.evaluation import INDEX, EvaluationSet, make_evaluation
+    from sage_ext.environment import derived_seed
+
+    wanted = dict.fromkeys(DREAMT, pairs)
+    count = KNOWN * pairs
+    wanted["staged"] = -(-2 * (count // STAGED) // len(env.dream_kinds))
+    for name, each in wanted.items():
+        if not (path / name / INDEX).exists():
+            own = derived_seed(seed, "bench.dreams", name)
+            make_evaluation(
+                env, policy, path / name, {}, seed=own, pairs=each, looks=LOOKS, kinds=env.dream_kinds
+            )  # fmt: skip
+    generator = torch.Generator().manual_seed(seed)
+    staged = dreams(EvaluationSet(path / "staged"))[1]
+    order = torch.randperm(len(staged), generator=generator).tolist()
+    parts: dict[str, Scenes] = {}
+    for name in ("known", "usual"):
+        some, order = order[: count // STAGED], order[count // STAGED :]
+        plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count - len(some), generator)
+        twins = Scenes({k: v[some] for k, v in staged.senses.items()}, staged.actions[some], [""] * len(some))
+        parts[name] = joined([plain, twins])
+    parts["varied"] = possible(env, policy, derived_seed(seed, "bench.dreams", "varied"), count, generator, VARIED)
+    own = derived_seed(seed, "bench.dreams", "unusual")
+    parts["unusual"] = joined(
+        [
+            possible(env, policy, own, RARE * pairs, generator, {k: (v, v) for k, v in scales.items()}, name)
+            for name, scales in UNUSUAL.items()
+        ]
+    )
+    save(parts, path)
+
+
+def possible(
+    env: Environment,
+    policy: Policy,
+    seed: int,
+    count: int,
+    generator: torch.Generator,
+    scales: dict[str, tuple[float, float]] | None = None,
+    name: str = "",
+) -> Scenes:
+    """Undisturbed scenes: moments of new rooms lived on from, as they are and with their objects elsewhere.
+
+    Args:
+        env: The environment.
+        policy: What acts.
+        seed: Of the rooms.
+        count: How many.
+        generator: Source of chance, on the CPU.
+        scales: Factors on physics: ranges from which each scene's is drawn.
+        name: Of the scenes.
+    """
+    import torch
+
+    parts: list[Scenes] = []
+    rows = actions = torch.zeros(0)
+    for call in range(-(-count // env.num_envs)):
+        if call % 2 == 0:
+            rows, actions = _moments(env, policy, seed + call)
+        n = min(env.num_envs, count - call * env.num_envs)
+        drawn = {
+            k: low + (high - low) * torch.rand(n, generator=generator) for k, (low, high) in (scales or {}).items()
+        }
+        begin = rows[:n] if call % 2 else env.rearrange(rows[:n], generator)
+        lived = env.relive(begin, actions[:n], **drawn)["policy"]  # type: ignore[arg-type]
+        acted = torch.cat([actions[:n, 1:], actions[:n, -1:]], 1).cpu()
+        parts.append(Scenes({k: v.cpu() for k, v in lived.items()}, acted, [name] * n))
+    return joined(parts)
+
+
+def _moments(env: Environment, policy: Policy, seed: int) -> tuple[Tensor, Tensor]:
+    """Moments in new rooms (N, S), and what is done from there on (N, T, A)."""
+    import torch
+
+    observed, _ = env.reset(seed=seed)
+    acted: list[Tensor] = []
+    rows = torch.zeros(0)
+    for step in range(WARM_UP + LOOKS):
+        if step == WARM_UP:
+            rows = env.snapshot()
+        acted.append(policy.act(observed).clone())
+        observed = env.step(acted[-1])[0]
+    return rows, torch.stack(acted[WARM_UP:], 1)
+
+
+def joined(parts: Iterable[Scenes]) -> Scenes:
+    """Scenes of several calls as one."""
+    import torch
+
+    parts = list(parts)
+    senses = {k: torch.cat([p.senses[k] for p in parts]) for k in parts[0].senses}
+    return Scenes(senses, torch.cat([p.actions for p in parts]), [name for p in parts for name in p.name])
+
+
+if __name__ == "__main__":
+    main()
