@@ -34,21 +34,20 @@ def test_what_was_dreamt_comes_back(remembered: tuple[BallWorld, Memory], traine
         lived = by_record[json.dumps(dream.record)]
         assert torch.equal(dream.dream.frames, lived.frames) and torch.equal(dream.twin.frames, lived.twin_frames)
         for scene, surprise, audio in (
-            (dream.dream, lived.surprise, lived.audio),
-            (dream.twin, lived.twin_surprise, lived.twin_audio),
+            (dream.dream, lived.surprise, lived.senses["audio"]),
+            (dream.twin, lived.twin_surprise, lived.twin_senses["audio"]),
         ):
             assert scene.surprise.equal(surprise) or scene.surprise[1:].equal(surprise[1:])
             assert audio is not None and scene.audio is not None and scene.audio.shape == (12, 1024)
             assert (scene.audio - audio).abs().max() < 0.06
 
 
-def test_what_is_not_known_stays_away(tmp_path: Path) -> None:
+def test_a_silent_world_has_no_sound(tmp_path: Path) -> None:
     dream = explored("float", 0.1, 0.5)
-    dream.groups = dream.audio = None
+    del dream.senses["audio"]
     save_dreams(tmp_path / "d.safetensors", [dream])
     (kept,) = load_dreams(tmp_path / "d.safetensors")
-    assert kept.dream.groups is None and kept.dream.audio is None
-    assert kept.twin.groups is not None and kept.twin.audio is not None
+    assert kept.dream.audio is None and kept.twin.audio is not None
 
 
 def many() -> list[Explored]:

@@ -39,8 +39,10 @@ def explored(law: str, coherence: float, twin_coherence: float, size: int = 32, 
     sound = torch.full((LOOKS, 1024), -80.0)
     sound[at, :512].view(32, 16)[10] = -20.0
     return Explored(
-        law=law, at=at, episode=3, step=40, coherence=coherence, twin_coherence=twin_coherence, surprise=shocked,
-        twin_surprise=surprise, frames=frames, twin_frames=twin, audio=torch.full_like(sound, -80.0), twin_audio=sound,
+        law=law, kind="vanish", magnitude=1.0,
+        at=at, episode=3, step=40, coherence=coherence, twin_coherence=twin_coherence, surprise=shocked,
+        twin_surprise=surprise, frames=frames, twin_frames=twin, actions=torch.zeros(LOOKS, 2),
+        senses={"visual": frames, "audio": torch.full_like(sound, -80.0)}, twin_senses={"visual": twin, "audio": sound},
         groups=shocked[:, None].expand(LOOKS, 15) / 15, twin_groups=surprise[:, None].expand(LOOKS, 15) / 15,
     )  # fmt: skip
 
