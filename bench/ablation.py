@@ -8,6 +8,7 @@ import math
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,9 @@ from .table import Table, arguments, run_bench, say
 
 if TYPE_CHECKING:
     from sage_ext.mind import Mind
-    from sage_ext.sleep import Moments
 
     from .ablation_arms import Arm
+    from .ablation_data import Mixed
 
 DESCRIPTION = """\
 Trains one mind an arm and seed on several tasks at once, at equal gradient steps and equal simulated steps, and reads
@@ -72,10 +73,10 @@ def main(argv: list[str] | None = None) -> int:
     add("--arms", nargs="+", metavar="ARM", help="default: all")
     add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--updates", type=int, default=400, metavar="N", help="gradient steps an arm (default 400)")
-    add("--moments", type=int, default=1024, metavar="N", help="moments an arm and task (default 1024)")
-    add("--batch", type=int, default=16, metavar="N", help="moments an update (default 16)")
+    add("--moments", type=int, default=8192, metavar="N", help="moments an arm and task (default 8192)")
+    add("--batch", type=int, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
     add("--looks", type=int, default=8, metavar="N", help="looks a moment (default 8)")
-    add("--lr", type=float, default=5e-4, metavar="X", help="learning rate (default 5e-4)")
+    add("--lr", type=float, default=1e-3, metavar="X", help="learning rate (default 1e-3)")
     add("--keep", type=Path, default=Path("runs") / "ablation", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))
 
@@ -125,6 +126,7 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
     import torch
 
     from sage_ext.sleep import consolidate
+    from sage_ext.sleep.train import updates
 
     moments = _moments(options, arm, seed)
     mind, config = _mind(options, arm, seed, moments)
@@ -136,7 +138,10 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
             mind.objective.encoder.calibrate(moments.seen(512))
         else:
             say(f"training: {arm.name}, seed {seed}, {options.updates} updates")
-            result["losses"] = consolidate(mind, moments, config, generator, _Progress(options.updates))
+            once = sum(1 for _ in updates(moments.looks, config, torch.Generator().manual_seed(0)))
+            config = replace(config, passes=math.ceil(options.updates / once))
+            progress = _Progress(options.updates)
+            result["losses"] = consolidate(mind, moments, config, generator, progress, most=options.updates)
     result["seconds"] = time.monotonic() - start
     if arm.seeds:
         from .ablation_arms import loss_of_noise
@@ -161,17 +166,22 @@ class _Progress:
             say(f"  {self.done}/{self.updates} {terms}")
 
 
-def _moments(options: argparse.Namespace, arm: Arm, seed: int) -> Moments:
+def _moments(options: argparse.Namespace, arm: Arm, seed: int) -> Mixed:
     """What an arm learns from, of all tasks."""
     import torch
 
+    from sage_ext.sleep.moments import joined
+
     from . import ablation_arms as arms
+    from .ablation_data import Mixed
 
     common = settings(options.looks, HISTORY)
-    first, parts, widths = 1000 * seed, [], []
+    first, parts = 1000 * seed, []
     episodes = WAKE_EPISODES[options.preset]
+    spent = arms.counts(arms.FAMILIES, options.moments)
     # What sleep simulates, the others live.
-    more = math.ceil(options.moments * steps_of_sleep(options.looks) / (SECONDS * 30) / 2) * 2
+    steps = sum(count * steps_of_sleep(family, options.looks) for family, count in spent.items())
+    more = math.ceil(steps / (SECONDS * 30) / 2) * 2
     for task in options.tasks:
         name, count, physics = "wake", episodes, NOMINAL
         if arm.learns == "wake":
@@ -182,17 +192,17 @@ def _moments(options: argparse.Namespace, arm: Arm, seed: int) -> Moments:
         each = options.moments // len(runs)
         for number, run in enumerate(runs):
             if arm.learns == "sleep":
-                made = arms.counts(arm.families, each)
                 # Arms share pools, of which they take as much as they need.
                 pool = {f: math.ceil(1.5 * arms.counts(arms.FAMILIES, each)[f] / 16) * 16 for f in arm.families}
-                for family, some in made.items():
+                for family, some in arms.counts(arm.families, each).items():
                     whole = relived(run, family, pool[family], first + number)
-                    parts.append(_first(whole, some))
+                    parts.append(whole.take(torch.arange(min(some, len(whole)))))
             else:
                 parts.append(replayed(run, config_of(run, "physical"), BODIES, each, first + number))
-            widths.append(parts[-1].actions.shape[-1] - 1)
-    whole = arms.join(parts, max(widths))
-    return arms.augment(whole, torch.Generator().manual_seed(seed)) if arm.augmented else whole
+    if arm.augmented:
+        parts = [arms.augment(part, torch.Generator().manual_seed(seed)) for part in parts]
+    lengths = sorted({int(part.looks.max()) for part in parts})
+    return Mixed([joined([part for part in parts if int(part.looks.max()) == looks]) for looks in lengths])
 
 
 HISTORY = 2
@@ -201,31 +211,20 @@ BODIES = 5
 """Loose objects of each scene."""
 
 
-def _first(moments: Moments, count: int) -> Moments:
-    from dataclasses import fields
-
-    from sage_ext.sleep import Moments
-
-    def cut(value: Any) -> Any:
-        return {k: v[:count] for k, v in value.items()} if isinstance(value, dict) else value[:count]
-
-    return Moments(**{field.name: cut(getattr(moments, field.name)) for field in fields(moments)})
-
-
-def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Moments) -> tuple[Mind, Any]:
+def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Mixed) -> tuple[Mind, Any]:
     from sage_ext.config import load_config
     from sage_ext.mind import Mind
     from sage_ext.observation import ObservationSpec, SenseSpec
 
     from .ablation_arms import SeedObjective
 
-    passes = max(1, round(options.updates * options.batch / len(moments)))
     config = load_config(
-        [f"sleep.batch={options.batch}", f"sleep.passes={passes}", f"sleep.steps={options.looks}", "sleep.history=2",
+        [f"sleep.batch={options.batch}", f"sleep.steps={options.looks}", f"sleep.history={HISTORY}",
          f"sleep.lr={options.lr}", f"sleep.round={options.batch}"]
     ).sleep  # fmt: skip
-    senses = {k: SenseSpec(tuple(v.shape[2:]), str(v.dtype).removeprefix("torch.")) for k, v in moments.varied.items()}
-    width = moments.actions.shape[-1] - 1
+    known = moments.parts[0]
+    senses = {k: SenseSpec(tuple(v.shape[2:]), str(v.dtype).removeprefix("torch.")) for k, v in known.varied.items()}
+    width = known.actions.shape[-1] - 1
     mind = Mind.create(ObservationSpec(senses), width, BODIES, config, seed, "cpu")
     if arm.seeds:
         mind.objective.__class__ = SeedObjective

@@ -5,12 +5,14 @@ Every arm gets as many simulated steps: what sleep spends on living moments agai
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sage_ext.errors import SageError
 
@@ -18,7 +20,12 @@ from .held_out import POLICIES, REPOSITORY, command
 from .table import say
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from sage_ext.config import Config
+    from sage_ext.environment import Observation
+    from sage_ext.learning.objective import Batch
     from sage_ext.sleep import Moments
 
 NOMINAL = ""
@@ -27,6 +34,8 @@ WORLDS = 16
 SECONDS = 3.0
 """Length of an episode: short ones bring many rooms."""
 FAMILIES = ("physical", "spatial", "temporal", "causal", "rearranged")
+RESEEN = ("spatial", "rearranged")
+"""Those of which a single look of each branch tells."""
 
 
 def settings(looks: int, history: int) -> list[str]:
@@ -70,9 +79,48 @@ def wake(folder: Path, task: str, name: str, episodes: int, seed: int, physics: 
     return found
 
 
-def steps_of_sleep(looks: int) -> int:
-    """Simulated steps that living one moment again takes, of both branches, the plain one included."""
-    return 2 * (looks - 1)
+def looks_of(family: str, looks: int) -> int:
+    """Looks of a moment: one where already the first is another."""
+    return 1 if family in RESEEN else looks
+
+
+def steps_of_sleep(family: str, looks: int) -> int:
+    """Simulated steps that living one moment again takes: looks at both branches."""
+    return 2 * looks_of(family, looks)
+
+
+class Mixed:
+    """Moments of several lengths as one set to learn from, without filling up the short ones.
+
+    Args:
+        parts: Moments, each part of as many looks.
+    """
+
+    def __init__(self, parts: Sequence[Moments]) -> None:
+        import torch
+
+        self.parts = list(parts)
+        self.looks = torch.cat([part.looks for part in parts])
+        self._first = [0, *itertools.accumulate(map(len, parts))]
+
+    def __len__(self) -> int:
+        return self._first[-1]
+
+    def batch(self, which: Tensor, device: torch.device) -> Batch:
+        """Some moments of one length, which may be of several parts."""
+        from sage_ext.sleep.moments import joined
+
+        chosen = []
+        for first, part in zip(self._first, self.parts, strict=False):
+            here = which[(which >= first) & (which < first + len(part))] - first
+            if len(here):
+                chosen.append(part.take(here))
+        whole = joined(chosen)
+        return whole.batch(whole.looks.new_tensor(range(len(whole))), device)
+
+    def seen(self, frames: int) -> Observation:
+        """What was sensed in some of the longest."""
+        return max(self.parts, key=lambda part: int(part.looks.max())).seen(frames)
 
 
 def relived(run: Path, family: str, count: int, seed: int) -> Moments:
@@ -81,6 +129,8 @@ def relived(run: Path, family: str, count: int, seed: int) -> Moments:
     Raises:
         SageError: The simulator failed.
     """
+    from sage_ext.sleep.kept import load
+
     path = run.parent / f"{run.name}-{family}-{count}-{seed}.safetensors"
     if not path.exists():
         say(f"sleep: {count} moments, {family}, of {run}")
@@ -100,7 +150,11 @@ def config_of(run: Path, family: str) -> Config:
     from sage_ext.config import Config, load_config
 
     shares = [f"sleep.variations.{name}.share={float(name == family)}" for name in FAMILIES]
-    return load_config(shares, Config.from_yaml(run / "config.yaml"))
+    config = load_config(shares, Config.from_yaml(run / "config.yaml"))
+    if family in RESEEN:
+        # Moments of single looks alone, without a history that nobody uses.
+        config = replace(config, sleep=replace(config.sleep, history=0, steps=1, reseen_steps=1))
+    return config
 
 
 def replayed(run: Path, config: Config, bodies: int, count: int, seed: int) -> Moments:
@@ -114,36 +168,6 @@ def replayed(run: Path, config: Config, bodies: int, count: int, seed: int) -> M
         return replay(memory, config.sleep, count, bodies, torch.Generator().manual_seed(seed))
 
 
-def save(moments: Moments, path: Path) -> None:
-    """Write moments, whole or not at all."""
-    from safetensors.torch import save_file
-
-    flat: dict[str, Any] = {}
-    for field in fields(moments):
-        value = getattr(moments, field.name)
-        named = {f"{field.name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {field.name: value}
-        flat |= {k: v.contiguous() for k, v in named.items()}
-    temporary = path.with_suffix(".new")
-    save_file({k: v.clone() for k, v in flat.items()}, temporary)
-    temporary.replace(path)
-
-
-def load(path: Path) -> Moments:
-    """Inverse of :func:`save`."""
-    from safetensors.torch import load_file
-
-    from sage_ext.sleep import Moments
-
-    parts: dict[str, Any] = {}
-    for key, value in load_file(path).items():
-        name, _, inner = key.partition("/")
-        if inner:
-            parts.setdefault(name, {})[inner] = value
-        else:
-            parts[name] = value
-    return Moments(**parts)
-
-
 def main() -> None:
     """Live moments of a run again: RUN FAMILY COUNT SEED PATH."""
     import torch
@@ -151,6 +175,7 @@ def main() -> None:
     from sage_ext.body import SimulatedBody
     from sage_ext.memory import Memory
     from sage_ext.sleep import relive_moments
+    from sage_ext.sleep.kept import save
 
     run, family, path = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[5])
     count, seed = int(sys.argv[3]), int(sys.argv[4])

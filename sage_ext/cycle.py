@@ -194,9 +194,11 @@ class _Cycle:
                     bar.note(doing="learning")
                     lived_again = torch.arange(rounds.lived_again(len(moments)))
                     keeper.keep(moments.take(lived_again), number, number * rounds.lived_again(config.round))
+                    slept = learned["slept"] + len(moments)
+                    stretch = learned["slept"] / config.consolidations, slept / config.consolidations
                     with self.mind.at_work():
-                        losses = consolidate(self.mind, moments, config, generator, on_update)
-                    learned |= {"slept": learned["slept"] + len(moments), "round": number + 1, "losses": losses}
+                        losses = consolidate(self.mind, moments, config, generator, on_update, stretch)
+                    learned |= {"slept": slept, "round": number + 1, "losses": losses}
                     self._diagnose(moments)
                     if time.monotonic() - saved > SAVE_EVERY_S:
                         self.mind.save(self.run.checkpoint)

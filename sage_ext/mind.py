@@ -90,7 +90,7 @@ class Mind:
         if saved.optimizer is not None:
             checkpoint.restore_optimizer(mind.optimizer, saved.optimizer)
             for group in mind.optimizer.param_groups:
-                group.update(lr=config.lr * group["share"], weight_decay=config.weight_decay)
+                group["weight_decay"] = config.weight_decay
         mind.learned = saved.extra["learned"]
         mind.average.n_averaged.fill_(mind.learned["updates"])
         return mind
@@ -161,6 +161,11 @@ class Mind:
             self._compiled = torch.compile(self.objective, dynamic=True)
         compiled: Callable[..., Any] = self._compiled
         return compiled
+
+    def set_rate(self, lr: float) -> None:
+        """Learn at this rate from now on, wide layers at their share of it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["share"]
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -111,11 +111,16 @@ def first_judged(config: DreamConfig) -> int:
 def calibrate_on_memory(mind: Mind, memory: Memory, config: DreamConfig, generator: torch.Generator) -> Judge:
     """Learn from remembered, undisturbed stretches what should come and what is usual.
 
+    What should come is learned from some episodes, what surprise is usual is seen in others: in a room that it learned
+    from, a forecast errs less than it will.
+
     Raises:
         SageError: Memory holds no stretch as long as a dream.
     """
     count = config.known + config.calibration
     stretch = memory.sample_slices(count, config.looks + 1, generator, snapshot_at=0, keys=["observation", "action"])
+    _, which = stretch["episode"][:, 0].flatten().unique(return_inverse=True)
+    stretch = stretch[torch.randperm(count, generator=generator)[which].argsort(stable=True)]
     senses = {k: stretch["observation", k][:, 1:] for k in stretch["observation"].keys()}  # noqa: SIM118
     return calibrate(mind, senses, stretch["action"][:, 1:], first_judged(config), config.known)
 

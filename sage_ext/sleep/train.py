@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 from statistics import fmean
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..config import SleepConfig
+from ..environment import Observation
+from ..learning.objective import Batch
 from ..mind import Mind
-from .moments import Moments
 
 CALIBRATION_FRAMES = 512
 """Frames on which an untrained mind finds its scale."""
+WARM = 0.05
+"""Share of a sleep in which the learning rate rises."""
+LAST = 0.02
+"""Share of the learning rate that is left at the end of a sleep."""
+
+
+class Learnable(Protocol):
+    """Moments as learning takes them; see :class:`~sage_ext.sleep.moments.Moments`."""
+
+    looks: Tensor
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def batch(self, which: Tensor, device: torch.device) -> Batch:
+        """Some, which have as many looks each."""
+
+    def seen(self, frames: int) -> Observation:
+        """What was sensed in some of them."""
 
 
 def consolidate(
     mind: Mind,
-    moments: Moments,
+    moments: Learnable,
     config: SleepConfig,
     generator: torch.Generator,
     on_update: Callable[[int, dict[str, float]], None] | None = None,
+    stretch: tuple[float, float] = (0.0, 1.0),
+    most: int | None = None,
 ) -> dict[str, float]:
     """Learn from each moment ``config.passes`` times.
 
@@ -31,6 +56,8 @@ def consolidate(
         config: How many at once, how many batches an update, how often each.
         generator: Order of the moments, dropped senses and projections.
         on_update: Called with the moments that each update finished with, and its losses.
+        stretch: Which part of the whole sleep this is; see :func:`pace`.
+        most: Updates of the weights at most.
 
     Returns:
         Mean of each loss over the updates, and ``collapsed``: the least loss a constant encoder
@@ -42,8 +69,9 @@ def consolidate(
         mind.learned["calibrated"] = True
     objective.train()
     seen: dict[str, list[float]] = {}
-    chosen = list(updates(moments.looks, config, generator))
-    for pieces in chosen:
+    chosen = list(islice(updates(moments.looks, config, generator), most))
+    for number, pieces in enumerate(chosen):
+        mind.set_rate(config.lr * pace(stretch[0] + (stretch[1] - stretch[0]) * number / len(chosen)))
         mind.optimizer.zero_grad(set_to_none=True)
         parts: dict[str, list[tuple[float, int]]] = {}
         count = sum(map(len, pieces))
@@ -69,6 +97,19 @@ def consolidate(
     return {key: fmean(values) for key, values in seen.items()}
 
 
+def pace(progress: float) -> float:
+    """Share of the learning rate when so much of a sleep has passed: it rises, then falls as a cosine.
+
+    Each sleep rises anew, so that every cycle's has the same to learn with (warm restarts, arXiv 1608.03983).
+
+    Args:
+        progress: 0 at the beginning of a sleep, 1 at its end.
+    """
+    if progress < WARM:
+        return LAST + (1.0 - LAST) * progress / WARM
+    return LAST + (1.0 - LAST) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (progress - WARM) / (1.0 - WARM))))
+
+
 def updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> Iterator[list[Tensor]]:
     """Batches of each update: moments of a batch have as many looks each, and short ones make larger batches.
 
@@ -85,7 +126,9 @@ def updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> I
         for kind in looks.unique().tolist():
             alike = (looks == kind).nonzero().squeeze(1)
             alike = alike[torch.randperm(len(alike), generator=generator)]
-            size = config.batch * (config.history + 2 * config.steps) // (config.history + 2 * kind)
+            # Single looks are those of families whose history is of no use.
+            past = config.history if kind > 1 else 0
+            size = config.batch * (config.history + 2 * config.steps) // (past + 2 * kind)
             parts = list(alike.split(size))
             if len(parts) > 1 and len(parts[-1]) < size // 2:
                 # A handful of moments is too few for a statistic of their distribution.

@@ -108,7 +108,7 @@ class Forecaster(nn.Module):
 
     @torch.no_grad()
     def fit(self, context: Tensor, actions: Tensor) -> None:
-        """Learn from undisturbed stretches in random order what comes.
+        """Learn from undisturbed stretches, those of an episode together, what comes.
 
         Args:
             context: Frozen contexts ``(n, T, 4096)``, T greater than the shortest horizon, n at least 2.

@@ -17,7 +17,7 @@ def calibrate(mind: Mind, observation: Observation, actions: Tensor, start: int,
 
     Args:
         mind: The mind that is to judge; it learns nothing.
-        observation: Undisturbed scenes in random order, sense -> ``(n, T, ...)``.
+        observation: Undisturbed scenes, those of an episode together, sense -> ``(n, T, ...)``.
         actions: What was done after each look ``(n, T, A)``.
         start: Look from which scenes are judged.
         known: How many of them, the first, the forecaster learns from; the others tell what surprise is usual.

@@ -95,8 +95,11 @@ def assert_same(path: Path, other: Path) -> None:
     (tensors, meta), (others, other_meta) = weights(path), weights(other)
     assert meta == other_meta and tensors.keys() == others.keys()
     assert all(torch.equal(value, others[name]) for name, value in tensors.items())
-    assert (path / "dreams.png").read_bytes() == (other / "dreams.png").read_bytes()
-    assert (path / "dreams.safetensors").read_bytes() == (other / "dreams.safetensors").read_bytes()
+    for name in ("dreams.png", "dreams.safetensors"):
+        (one, found), (two, others) = (
+            (p.exists(), p.read_bytes() if p.exists() else b"") for p in (path / name, other / name)
+        )
+        assert one == two and found == others, name
     with Memory.open(path / "memory") as memory, Memory.open(other / "memory") as other_memory:
         assert memory.episodes == other_memory.episodes
         for episode in memory.episodes:
@@ -334,11 +337,9 @@ def test_phases_one_by_one(whole: Path, tmp_path: Path) -> None:
 
 
 def test_a_mind_goes_on_with_what_is_configured_now(whole: Path) -> None:
-    config = configured("sleep.lr=0.003", "sleep.weight_decay=0.2", "sleep.weights.regularity=0.7").sleep
+    config = configured("sleep.weight_decay=0.2", "sleep.weights.regularity=0.7").sleep
     mind = Mind.load(whole / "checkpoint", config, "cpu")
-    groups = mind.optimizer.param_groups
-    assert {g["weight_decay"] for g in groups} == {0.2} and max(g["lr"] for g in groups) == 0.003
-    assert all(g["lr"] == pytest.approx(0.003 * g["share"]) for g in groups)
+    assert {g["weight_decay"] for g in mind.optimizer.param_groups} == {0.2}
     assert mind.objective.weights.regularity == 0.7
 
 

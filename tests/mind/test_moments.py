@@ -248,7 +248,7 @@ def test_one_seed_draws_the_same_moments(remembered: Remembered) -> None:
     # One call lives one family: physical, spatial, temporal, physical.
     assert one.asked["log_gravity"][:, 2].view(4, 6).all(1).tolist() == [True, True, False, True]
     assert one.change["log_gravity"][:, 2].view(4, 6).any(1).tolist() == [True, False, False, True]
-    assert one.forget.view(4, 6).all(1).tolist() == [False, False, True, False]
+    assert one.forget.view(4, 6).all(1).tolist() == [False, True, True, False]
 
 
 def test_the_batch_is_the_chosen_moments(remembered: Remembered) -> None:

@@ -13,6 +13,7 @@ from sage_ext.learning.changes import CHANGES
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
+from sage_ext.sleep.train import pace
 
 from .ball_world import BallWorld
 from .conftest import configured, make_mind, seeded
@@ -27,7 +28,7 @@ def moments_of(remembered: Remembered, config: SleepConfig, count: int = 12, see
 def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
     """120 moments, 50 updates: the loss falls round by round, on moments that were never learned from too."""
     env, _ = remembered
-    config = configured("sleep.batch=12", "sleep.lr=3e-4").sleep
+    config = configured("sleep.batch=12", "sleep.lr=6e-4").sleep
     found, unseen = moments_of(remembered, config, 120), moments_of(remembered, config, 60, seed=9)
     exam = unseen.batch(torch.arange(60), torch.device("cpu"))
 
@@ -38,9 +39,9 @@ def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
 
     fresh, mind, generator = make_mind(env, config), make_mind(env, config), seeded()
     fresh.objective.encoder.calibrate(found.remembered)
-    rounds = [consolidate(mind, found, config, generator)]
+    rounds = [consolidate(mind, found, config, generator, stretch=(0.0, 0.2))]
     first = examine(mind)
-    rounds += [consolidate(mind, found, config, generator) for _ in range(4)]
+    rounds += [consolidate(mind, found, config, generator, stretch=(i / 5, (i + 1) / 5)) for i in range(1, 5)]
     losses, before, after = [r["loss"] for r in rounds], examine(fresh), examine(mind)
     assert losses[-1] == min(losses) and losses[-1] < 0.85 * losses[0]
     assert losses[-1] < 0.5 * rounds[-1]["collapsed"]
@@ -158,3 +159,17 @@ def test_one_seed_learns_the_same(remembered: Remembered) -> None:
         ends.append((losses, torch.cat([p.detach().flatten() for p in mind.objective.parameters()])))
     assert ends[0][0] == ends[1][0] and torch.equal(ends[0][1], ends[1][1])
     assert ends[0][0] != ends[2][0]
+
+
+def test_the_rate_rises_and_falls_within_a_sleep(remembered: Remembered, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pace(0.0) == pytest.approx(0.02) and pace(0.05) == pytest.approx(1.0) and pace(1.0) == pytest.approx(0.02)
+    assert pace(0.525) == pytest.approx(0.51)
+    env, memory = remembered
+    config = configured("sleep.batch=8", "sleep.round=8", "sleep.lr=0.001").sleep
+    mind = make_mind(env, config)
+    rates: list[float] = []
+    monkeypatch.setattr(mind, "set_rate", rates.append)
+    found = relive_moments(env, memory, config, 32, 0, seeded())
+    consolidate(mind, found, config, seeded(), stretch=(0.5, 1.0), most=3)
+    assert rates == pytest.approx([0.001 * pace(0.5 + 0.5 * i / 3) for i in range(3)])
+    assert mind.learned["updates"] == 3

@@ -67,9 +67,11 @@ def mind(request: pytest.FixtureRequest) -> Mind:
     return chosen
 
 
-def judge_of(mind: Mind, known: Scenes) -> Judge:
-    """Two thirds teach what comes; the scenes of an episode are apart from each other, so that both know all."""
-    order = torch.randperm(len(known.actions), generator=seeded())
+def judge_of(mind: Mind, known: Scenes, seed: int = 0) -> Judge:
+    """The episodes of two thirds teach what comes, the others what surprise is usual."""
+    order = (
+        4 * torch.randperm(len(known.actions) // 4, generator=seeded(seed)).unsqueeze(1) + torch.arange(4)
+    ).flatten()
     senses = {k: v[order] for k, v in known.senses.items()}
     return calibrate(mind, senses, known.actions[order], START, 64)
 
@@ -116,10 +118,11 @@ def test_scores_that_are_all_equal_divide_by_nothing() -> None:
 
 
 def test_fresh_scenes_are_as_coherent_as_known_ones(mind: Mind, known: Scenes, fresh: Scenes) -> None:
-    """About uniform: mean 0.5, spread 0.29, a tenth below a tenth. Four scenes share an episode, hence the slack."""
-    found = coherence_of(mind, known, fresh)
-    assert found.shape == (96,) and found.min() > 0 and found.max() < 1
-    assert float(found.mean()) == pytest.approx(0.5, abs=0.1)
+    """About uniform: mean 0.5, spread 0.29, a tenth below a tenth. What is usual is seen in 8 episodes, hence the slack."""
+    judges = [judge_of(mind, known, seed) for seed in range(3)]
+    found = torch.cat([assess(mind, judge, fresh.senses, fresh.actions, START)[0] for judge in judges])
+    assert found.shape == (288,) and found.min() > 0 and found.max() < 1
+    assert float(found.mean()) == pytest.approx(0.5, abs=0.15)
     assert 0.2 < found.std() < 0.36
     assert 0.02 < (found < 0.1).float().mean() < 0.25
     assert 0.02 < (found > 0.9).float().mean() < 0.25

@@ -1,0 +1,85 @@
+"""Landmarks: they point at what their map of weights lights up, and say how far it is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sage_ext.context.landmarks import Landmarks
+from sage_ext.context.stems import VectorStem, colours, symlog
+
+BOTH = torch.tensor([[True, True]])
+
+
+def seeks_red() -> Landmarks:
+    """One landmark that is drawn to what is red, whatever its brightness."""
+    landmarks = Landmarks(1, hidden=1)
+    first, _, middle, _, last = landmarks.layers
+    for layer in (first, middle, last):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        first.weight[0, 3] = 1.0  # the share of red
+        middle.weight[0, 0, 1, 1] = last.weight[0, 0] = 1.0
+    return landmarks
+
+
+def scene(row: int, column: int, metres: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A dark red patch of 8x8 pixels on grey ground."""
+    visual, depth = torch.full((1, 64, 64, 3), 128, dtype=torch.uint8), torch.full((1, 64, 64, 1), 5.0)
+    visual[:, row : row + 8, column : column + 8] = torch.tensor([90, 10, 10], dtype=torch.uint8)
+    depth[:, row : row + 8, column : column + 8] = metres
+    return visual, depth
+
+
+@pytest.mark.parametrize(("row", "column", "metres"), [(0, 0, 1.0), (40, 8, 2.5), (56, 56, 0.5)])
+def test_it_points_at_what_it_seeks(row: int, column: int, metres: float) -> None:
+    found = seeks_red()(*scene(row, column, metres), BOTH)[0]
+    # Cells are 4 pixels wide; the patch covers two of 16 each way, whose middles are at -1..1.
+    across, down = (2 * (start // 4 + 0.5) / 15 - 1 for start in (column, row))
+    assert found[:2].tolist() == pytest.approx([across, down], abs=0.01)
+    assert found[2:6].tolist() == pytest.approx(
+        [1 / (1 + metres), across * metres, down * metres, metres / 3], abs=0.02
+    )
+
+
+def test_without_depth_it_points_but_tells_no_distance() -> None:
+    visual, depth = scene(40, 8, 2.5)
+    whole = seeks_red()(visual, depth, BOTH)[0]
+    alone = seeks_red()(visual, None, torch.tensor([[True, False]]))[0]
+    assert torch.equal(alone[:2], whole[:2]) and torch.count_nonzero(alone[2:6]) == 0
+
+
+def test_without_pictures_there_are_none() -> None:
+    visual, depth = scene(0, 0, 1.0)
+    assert not seeks_red()(None, None, torch.zeros(2, 2, dtype=torch.bool)).any()
+    assert not seeks_red()(visual, depth, torch.tensor([[False, False]])).any()
+
+
+def test_all_of_it_learns() -> None:
+    landmarks = Landmarks(4)
+    landmarks(*scene(8, 20, 1.0), BOTH).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in landmarks.parameters())
+
+
+def test_chromaticity_is_the_same_in_shade() -> None:
+    light = torch.tensor([[[[200, 100, 40]]]], dtype=torch.uint8)
+    shade = torch.tensor([[[[100, 50, 20]]]], dtype=torch.uint8)
+    one, other = colours(light)[0, :, 0, 0], colours(shade)[0, :, 0, 0]
+    assert (one[3:] - other[3:]).abs().max() < 0.15 < (one[:3] - other[:3]).abs().max()
+
+
+def test_a_calibrated_perceptron_bends() -> None:
+    torch.manual_seed(0)
+    stem, small = VectorStem(64, 256, 256), torch.zeros(2000, 64)
+    small[:, :6] = 0.02 * torch.randn(2000, 6)
+    stem.calibrate(small)
+    hidden = stem.layers[0](symlog(small)).detach()
+    assert hidden.std(0).mean() == pytest.approx(1.5, rel=0.1) and hidden.mean(0).std() > 0.5
+    # Six numbers that are seen through bent units span more than six directions.
+    bent = stem.layers(symlog(small)).detach()
+    values = torch.linalg.svdvals(bent - bent.mean(0))
+    assert int((values > 0.02 * values[0]).sum()) > 12
+    spoken = torch.zeros(1, 64)
+    spoken[:, 6:] = 10.0
+    assert stem(spoken).abs().max() < 100, "what was silent does not shout"
