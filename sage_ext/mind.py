@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from .config import SleepConfig
@@ -25,8 +25,6 @@ from .threads import torch_threads
 
 LEARNING = "learning/"
 """What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
-WIDE = 512
-"""Inputs from which a layer learns slower."""
 FRESH = {"consolidations": 0, "updates": 0, "calibrated": False}
 """What a mind has gone through at first."""
 SPEED_WIDTH = 1
@@ -50,7 +48,7 @@ class Mind:
         self.objective = objective.to(device)
         self.device = torch.device(device)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(objective, config.lr), weight_decay=config.weight_decay, fused=True
+            objective.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.average = AveragedModel(objective, multi_avg_fn=ema(config.average))
         self.learned: dict[str, Any] = dict(FRESH)
@@ -163,9 +161,9 @@ class Mind:
         return compiled
 
     def set_rate(self, lr: float) -> None:
-        """Learn at this rate from now on, wide layers at their share of it."""
+        """Learn at this rate from now on."""
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["share"]
+            group["lr"] = lr
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -190,23 +188,6 @@ class Mind:
                 piece = {k: v[start : start + chunk].to(self.device) for k, v in observation.items()}
                 parts.append(encoder(piece)[0])
         return torch.cat(parts)
-
-
-def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
-    """Parameters by their learning rate: wide layers learn slower.
-
-    A step of Adam moves each weight by about the learning rate, so an output moves by that times its inputs, which are
-    3072 here and 27 there. As in muP (arXiv 2203.03466) the rate falls with the inputs, from :data:`WIDE` on.
-
-    Args:
-        module: What learns.
-        lr: Of layers that are not wide.
-    """
-    groups: dict[float, list[nn.Parameter]] = {}
-    for parameter in module.parameters():
-        inputs = parameter[0].numel() if parameter.dim() > 1 else 1
-        groups.setdefault(min(1.0, WIDE / inputs), []).append(parameter)
-    return [{"params": some, "lr": lr * share, "share": share} for share, some in groups.items()]
 
 
 def horizons(steps: int) -> Sequence[int]:

@@ -13,9 +13,8 @@ from sage_ext.mind import Mind
 from sage_ext.sage import core
 from sage_ext.threads import torch_threads
 from sage_ext.wake import open_memory, wake
-
-from ..mind.ball_world import BallWorld, Push
-from ..mind.conftest import configured, make_mind, shrink
+from tests.mind.ball_world import BallWorld, Push
+from tests.mind.conftest import configured, make_mind, shrink
 
 CORE = {"slow": 48, "read": 16, "heads": 2, "think": 32, "steps": 2, "glance": 16, "fast": 64, "memory": 16}
 LENGTH = 30

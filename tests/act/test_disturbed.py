@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from sage_ext.act.disturbed import Disturbed
-
-from ..mind.ball_world import BallWorld, Push
+from tests.mind.ball_world import BallWorld, Push
 
 WORLDS = 400
 

@@ -17,9 +17,8 @@ from sage_ext.errors import Interrupted, SageError
 from sage_ext.memory import Memory
 from sage_ext.report import Reporter
 from sage_ext.runs import Run
-
-from ..mind.ball_world import BallBody, BallWorld
-from ..mind.conftest import configured
+from tests.mind.ball_world import BallBody, BallWorld
+from tests.mind.conftest import configured
 
 ACT = ["act.updates=30", "act.batch=8", "act.steps=8", "act.chunk=4", "act.h_every=2", "act.lr=1e-2", "act.average=0.5"]
 

@@ -14,9 +14,9 @@ from sage_ext.errors import SageError
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.wake import wake
+from tests.mind.ball_world import BallWorld, Push
+from tests.mind.conftest import configured, lived, seeded
 
-from ..mind.ball_world import BallWorld, Push
-from ..mind.conftest import configured, lived, seeded
 from .conftest import LENGTH
 
 World = tuple[BallWorld, Memory]

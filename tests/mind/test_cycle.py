@@ -134,8 +134,9 @@ def test_the_summary_counts_what_happened(whole: Path) -> None:
     assert [d["kind"] for d in found["dreams"]].count("float") == 2 and len(found["dreams"]) == 4
     for name, key in (("mean_coherence", "coherence"), ("mean_twin_coherence", "twin_coherence")):
         assert found[name] == pytest.approx(sum(d[key] for d in found["dreams"]) / 4)
-    told = [(d["coherence"] < d["twin_coherence"]) for d in found["dreams"]]
-    assert found["pairwise_accuracy"] == pytest.approx(sum(told) / 4)
+    pairs = [(d["coherence"], d["twin_coherence"]) for d in found["dreams"]]
+    told = sum((a < b) + 0.5 * (a == b) for a, b in pairs)
+    assert found["pairwise_accuracy"] == pytest.approx(told / 4)
     assert found["loss"] == found["losses"]["loss"] and found["collapsed_loss"] == found["losses"]["collapsed"]
     seconds = json.loads((whole / "summary.json").read_text())["measured"]["seconds"]
     assert set(seconds) == {"start", *PHASES} and all(seconds[p] > 0 for p in PHASES)

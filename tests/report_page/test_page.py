@@ -51,11 +51,11 @@ def test_dreams_come_worst_misses_first_with_their_coherences(html: str) -> None
     dreams = html.split("<article")[1:]
     titles = [re.sub(r"<[^>]*>", "", re.findall(r"<h3>(.*?)</h3>", d)[0]) for d in dreams]
     assert titles == [
-        "1 float fooled",
+        "1 float: vanish fooled",
         "2 vanish could not tell",
         "3 vanish told apart",
-        "4 float told apart",
-        "5 reversal told apart",
+        "4 float: vanish told apart",
+        "5 reversal: vanish told apart",
     ]
     for dream in dreams:
         assert dream.count("<img ") == dream.count("data:image/webp;base64,") == 2
