@@ -19,6 +19,8 @@ from .ball_world import BallWorld
 from .conftest import configured, make_mind, seeded
 
 Remembered = tuple[BallWorld, Memory]
+HEAVY = {"regularity": 0.3, "invariance": 1.0, "change": 1.0}
+"""Weights under which a collapse costs much, so that little learning tells."""
 
 
 def moments_of(remembered: Remembered, config: SleepConfig, count: int = 12, seed: int = 0, first: int = 0) -> Moments:
@@ -28,7 +30,8 @@ def moments_of(remembered: Remembered, config: SleepConfig, count: int = 12, see
 def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
     """120 moments, 50 updates: the loss falls round by round, on moments that were never learned from too."""
     env, _ = remembered
-    config = configured("sleep.batch=12", "sleep.lr=6e-4").sleep
+    weights = [f"sleep.weights.{name}={value}" for name, value in HEAVY.items()]
+    config = configured("sleep.batch=12", "sleep.lr=6e-4", *weights).sleep
     found, unseen = moments_of(remembered, config, 120), moments_of(remembered, config, 60, seed=9)
     exam = unseen.batch(torch.arange(60), torch.device("cpu"))
 
