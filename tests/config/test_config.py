@@ -25,7 +25,7 @@ def test_demo_is_the_default_and_the_workload_of_the_seed():
     assert config == load_config(["preset=demo"])
     assert (config.wake.episodes, config.task.steps, experiences(config)) == (6, 600, 3600)
     assert (config.sleep.consolidations, config.dream.explorations) == (600, 10)
-    assert (config.sleep.lr, config.memory.capacity, config.cycles) == (1e-4, 100_000, 1)
+    assert (config.sleep.lr, config.memory.capacity, config.cycles) == (3e-4, 100_000, 1)
 
 
 def test_debug_is_small():
