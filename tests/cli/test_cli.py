@@ -107,7 +107,7 @@ def test_sleep_and_dream_go_on_in_a_run(cycle, tmp_path, capfd, command):
     assert config == load_config(["preset=debug", "sleep.lr=0.01", "dream.looks=10"])
     assert config == Config.from_yaml(path / "config.yaml")
     out = capfd.readouterr().out
-    assert "sleep.lr: 0.0001 -> 0.01\n" in out and "dream.looks: 16 -> 10\n" in out
+    assert "sleep.lr: 0.0003 -> 0.01\n" in out and "dream.looks: 16 -> 10\n" in out
     assert main([command, path.name]) == 0
     assert cycle.calls[2][3]["visit"] == 2
 

@@ -32,18 +32,22 @@ def stream(judge: Judge) -> SurpriseStream:
     return SurpriseStream(encoder, judge, window=LOOKS - START)
 
 
+CLOSE = {"rtol": 5e-3, "atol": 5e-3}
+"""Products of other shapes round otherwise, and the logarithm of a small error makes that large."""
+
+
 def test_look_by_look_is_the_same_as_the_whole(judge: Judge) -> None:
     scenes, live = stretches(5, 20, still=9), stream(judge)
     whole = judge.weigh(judge.evidence(scenes.context, scenes.actions))
     for t in range(LOOKS):
         action = scenes.actions[:, t - 1] if t else None
         now = live.step({"visual": scenes.context[:, t]}, action)
-        torch.testing.assert_close(now.surprise, whole.looks[:, t], equal_nan=True, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(now.groups, whole.groups[:, t], equal_nan=True, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(now.surprise, whole.looks[:, t], equal_nan=True, **CLOSE)
+        torch.testing.assert_close(now.groups, whole.groups[:, t], equal_nan=True, **CLOSE)
         assert torch.equal(now.senses.nan_to_num(), now.groups[:, :5].nan_to_num())
         assert bool(now.coherence.isnan().all()) == (t == 0)
     want = judge.coherence(judge.score(whole.looks, START))
-    torch.testing.assert_close(now.coherence, want, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(now.coherence, want, **CLOSE)
 
 
 def test_a_world_that_begins_anew_forgets_what_was_before(judge: Judge) -> None:
@@ -57,8 +61,8 @@ def test_a_world_that_begins_anew_forgets_what_was_before(judge: Judge) -> None:
         looks = second.context[:, t].clone()
         acts = second.actions[:, t - 1].clone() if t else first.actions[:, 9]
         now = live.step({"visual": looks}, acts, reset=begins if t == 0 else None)
-        torch.testing.assert_close(now.surprise[1:2], alone.surprise, equal_nan=True, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(now.coherence[1:2], alone.coherence, equal_nan=True, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(now.surprise[1:2], alone.surprise, equal_nan=True, **CLOSE)
+        torch.testing.assert_close(now.coherence[1:2], alone.coherence, equal_nan=True, **CLOSE)
         assert bool(now.surprise[[0, 2]].isfinite().all()), "the others go on"
 
 
