@@ -9,20 +9,34 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sage_ext.errors import SageError
 
-from .ablation_data import NOMINAL, SECONDS, VARIED, config_of, relived, replayed, settings, steps_of_sleep, wake
-from .held_out import FAMILY, Lived, Plan, live
-from .table import Table, arguments, run_bench, say
+from .ablation_data import (
+    EPISODES,
+    NOMINAL,
+    SECONDS,
+    VARIED,
+    Mixed,
+    config_of,
+    counts,
+    pieces,
+    relive,
+    relived,
+    replayed,
+    settings,
+    wake,
+)  # fmt: skip
+from .held_out import FAMILY, POLICIES, Lived, Plan, in_parallel, live
+from .table import Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
     from sage_ext.mind import Mind
 
     from .ablation_arms import Arm
-    from .ablation_data import Mixed
 
 DESCRIPTION = """\
 Trains one mind an arm and seed on several tasks at once, at equal gradient steps and equal simulated steps, and reads
@@ -55,7 +69,8 @@ SHIFTED = tuple(
     )
     for gravity, friction in ((0.5, 0.4), (0.5, 1.6), (1.5, 0.4), (1.5, 1.6))
 )
-WAKE_EPISODES = {"cpu": 192, "gpu": 1920}
+WAKE_RUNS = {"cpu": 1, "gpu": 10}
+"""Of each policy, before anyone sleeps."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,11 +88,15 @@ def main(argv: list[str] | None = None) -> int:
     add("--arms", nargs="+", metavar="ARM", help="default: all")
     add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--updates", type=int, default=400, metavar="N", help="gradient steps an arm (default 400)")
-    add("--moments", type=int, default=8192, metavar="N", help="moments an arm and task (default 8192)")
+    add("--steps", type=int, default=65536, metavar="N", help="simulated steps of an arm and task (default 65536)")
     add("--batch", type=int, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
     add("--looks", type=int, default=8, metavar="N", help="looks a moment (default 8)")
     add("--lr", type=float, default=1e-3, metavar="X", help="learning rate (default 1e-3)")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of sleep, such as sleep.weights.regularity=0.05")
+    add("--minds", action="store_true", help="keep the trained minds as well, in DIR/minds/ARM-SEED")
+    add("--device", default="cpu", metavar="NAME", help="where minds learn and are probed, in float32 (default cpu)")
     add("--keep", type=Path, default=Path("runs") / "ablation", metavar="DIR", help="default %(default)s")
+    add_workers(parser)
     return run_bench(measure, parser.parse_args(argv))
 
 
@@ -91,8 +110,9 @@ def measure(options: argparse.Namespace) -> Table:
             raise SageError("--arms", name, "is no arm", f"use some of {', '.join(known)}")
     arms = [known[name] for name in options.arms or known]
     seeds = list(range(options.seed, options.seed + options.seeds))
-    budget = {k: getattr(options, k) for k in ("preset", "tasks", "updates", "moments", "batch", "looks", "lr")}
+    budget = {k: getattr(options, k) for k in ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "device")}
     table = Table("ablation", budget, seeds)
+    _prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
     found = {arm.name: [_done(options, arm, seed) for seed in seeds] for arm in arms}
     for name, runs in found.items():
         for case, metric in [(case, metric) for case, metrics in runs[0]["scores"].items() for metric in metrics]:
@@ -107,10 +127,17 @@ def measure(options: argparse.Namespace) -> Table:
     return table
 
 
+def _path(options: argparse.Namespace, arm: Arm, seed: int) -> Path:
+    """Where the result of an arm and seed is kept."""
+    spent = "-".join(str(getattr(options, key)) for key in ("updates", "steps", "batch", "looks", "lr"))
+    spent = "-".join([spent, *options.set])
+    folder: Path = options.keep / "results" / f"{'+'.join(options.tasks)}-{spent}"
+    return folder / f"{arm.name.replace(' ', '_')}-{seed}.json"
+
+
 def _done(options: argparse.Namespace, arm: Arm, seed: int) -> dict[str, Any]:
     """The result of an arm and seed, from before or now."""
-    spent = "-".join(str(getattr(options, key)) for key in ("updates", "moments", "batch", "looks", "lr"))
-    path = options.keep / "results" / f"{'+'.join(options.tasks)}-{spent}" / f"{arm.name.replace(' ', '_')}-{seed}.json"
+    path = _path(options, arm, seed)
     if path.exists():
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return result
@@ -128,6 +155,7 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
     from sage_ext.sleep import consolidate
     from sage_ext.sleep.train import updates
 
+    torch.backends.cudnn.allow_tf32 = False
     moments = _moments(options, arm, seed)
     mind, config = _mind(options, arm, seed, moments)
     generator = torch.Generator().manual_seed(seed)
@@ -135,7 +163,7 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
     start = time.monotonic()
     with mind.at_work():
         if arm.learns is None:
-            mind.objective.encoder.calibrate(moments.seen(512))
+            mind.objective.encoder.calibrate({k: v.to(mind.device) for k, v in moments.seen(512).items()})
         else:
             say(f"training: {arm.name}, seed {seed}, {options.updates} updates")
             once = sum(1 for _ in updates(moments.looks, config, torch.Generator().manual_seed(0)))
@@ -148,7 +176,9 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
 
         result["cosine_loss"] = result["losses"]["loss"]
         result["cosine_loss_of_noise"] = loss_of_noise(256, generator)
-    result["scores"] = _scores(options, mind, seed)
+    result |= _scores(options, mind)
+    if options.minds:
+        mind.save(options.keep / "minds" / _path(options, arm, seed).stem)
     return result
 
 
@@ -166,43 +196,71 @@ class _Progress:
             say(f"  {self.done}/{self.updates} {terms}")
 
 
+def _prepare(options: argparse.Namespace, arms: list[Arm], seeds: list[int]) -> None:
+    """Simulate what some arms need and is not there yet, in several processes."""
+    lives, lived_again = {}, {}
+    for seed in seeds if arms else ():
+        for task in options.tasks:
+            for arm in arms:
+                for life in _lives(options, arm, task, seed):
+                    lives[str(life.args)] = life
+    in_parallel(list(lives.values()), options.workers)
+    for task in options.tasks if arms else ():
+        _sets(options.keep, task, options.preset, options.seed, options.workers)
+    for seed in seeds if arms else ():
+        for arm in arms:
+            for run, family, count, number in _sleeps(options, arm, seed):
+                for piece in pieces(run, family, count, options.looks, number):
+                    lived_again[piece[-1]] = partial(relive, *piece)
+    in_parallel(list(lived_again.values()), options.workers)
+
+
+def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[partial[Path]]:
+    """What makes, or finds, the runs of wake that an arm learns from."""
+    each = WAKE_RUNS[options.preset]
+    if arm.learns in ("wake", "varied"):
+        # What sleep simulates, the others live.
+        each += math.ceil(options.steps / (EPISODES * SECONDS * 30) / len(POLICIES))
+    physics, common = VARIED if arm.learns == "varied" else NOMINAL, settings(options.looks, HISTORY)
+    return [
+        partial(wake, options.keep / f"seed{seed}", task, number, 1000 * seed, physics, common, policy)
+        for number in range(each)
+        for policy in POLICIES
+    ]
+
+
+def _sleeps(options: argparse.Namespace, arm: Arm, seed: int) -> list[tuple[Path, str, int, int]]:
+    """Runs, families of variations, moments of each and seeds, of an arm that sleeps."""
+    found = []
+    for task in options.tasks if arm.learns == "sleep" else ():
+        runs = [make() for make in _lives(options, arm, task, seed)]
+        for number, run in enumerate(runs):
+            for family, count in counts(arm.families, options.steps // len(runs), options.looks).items():
+                found.append((run, family, count, 1000 * seed + number))
+    return found
+
+
 def _moments(options: argparse.Namespace, arm: Arm, seed: int) -> Mixed:
     """What an arm learns from, of all tasks."""
     import torch
 
     from sage_ext.sleep.moments import joined
 
-    from . import ablation_arms as arms
-    from .ablation_data import Mixed
+    from .ablation_arms import augment
 
-    common = settings(options.looks, HISTORY)
-    first, parts = 1000 * seed, []
-    episodes = WAKE_EPISODES[options.preset]
-    spent = arms.counts(arms.FAMILIES, options.moments)
-    # What sleep simulates, the others live.
-    steps = sum(count * steps_of_sleep(family, options.looks) for family, count in spent.items())
-    more = math.ceil(steps / (SECONDS * 30) / 2) * 2
-    for task in options.tasks:
-        name, count, physics = "wake", episodes, NOMINAL
-        if arm.learns == "wake":
-            name, count = "more", episodes + more
-        elif arm.learns == "varied":
-            name, count, physics = "varied", episodes + more, VARIED
-        runs = wake(options.keep / f"seed{seed}", task, name, count, first, physics, common)
-        each = options.moments // len(runs)
+    parts = [
+        relived(run, family, count, options.looks, number) for run, family, count, number in _sleeps(options, arm, seed)
+    ]
+    for task in options.tasks if arm.learns != "sleep" else ():
+        runs = [make() for make in _lives(options, arm, task, seed)]
+        each = options.steps // (2 * options.looks) // len(runs)
         for number, run in enumerate(runs):
-            if arm.learns == "sleep":
-                # Arms share pools, of which they take as much as they need.
-                pool = {f: math.ceil(1.5 * arms.counts(arms.FAMILIES, each)[f] / 16) * 16 for f in arm.families}
-                for family, some in arms.counts(arm.families, each).items():
-                    whole = relived(run, family, pool[family], first + number)
-                    parts.append(whole.take(torch.arange(min(some, len(whole)))))
-            else:
-                parts.append(replayed(run, config_of(run, "physical"), BODIES, each, first + number))
+            parts.append(replayed(run, config_of(run, "physical"), BODIES, each, 1000 * seed + number))
     if arm.augmented:
-        parts = [arms.augment(part, torch.Generator().manual_seed(seed)) for part in parts]
+        parts = [augment(part, torch.Generator().manual_seed(seed)) for part in parts]
     lengths = sorted({int(part.looks.max()) for part in parts})
-    return Mixed([joined([part for part in parts if int(part.looks.max()) == looks]) for looks in lengths])
+    alike = [joined([part for part in parts if int(part.looks.max()) == looks]) for looks in lengths]
+    return Mixed(alike, options.device)
 
 
 HISTORY = 2
@@ -213,48 +271,59 @@ BODIES = 5
 
 def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Mixed) -> tuple[Mind, Any]:
     from sage_ext.config import load_config
-    from sage_ext.mind import Mind
     from sage_ext.observation import ObservationSpec, SenseSpec
 
-    from .ablation_arms import SeedObjective
+    from .ablation_arms import PlainMind, SeedObjective
 
     config = load_config(
         [f"sleep.batch={options.batch}", f"sleep.steps={options.looks}", f"sleep.history={HISTORY}",
-         f"sleep.lr={options.lr}", f"sleep.round={options.batch}"]
+         f"sleep.lr={options.lr}", f"sleep.round={options.batch}", *options.set]
     ).sleep  # fmt: skip
     known = moments.parts[0]
     senses = {k: SenseSpec(tuple(v.shape[2:]), str(v.dtype).removeprefix("torch.")) for k, v in known.varied.items()}
     width = known.actions.shape[-1] - 1
-    mind = Mind.create(ObservationSpec(senses), width, BODIES, config, seed, "cpu")
+    mind = PlainMind.create(ObservationSpec(senses), width, BODIES, config, seed, options.device)
     if arm.seeds:
         mind.objective.__class__ = SeedObjective
     return mind, config
 
 
-def _scores(options: argparse.Namespace, mind: Mind, seed: int) -> dict[str, dict[str, float]]:
-    """Case -> score and score_shifted, mean over the tasks."""
+def _scores(options: argparse.Namespace, mind: Mind) -> dict[str, Any]:
+    """Case -> score and score_shifted, mean over the tasks; and task -> group -> quantity -> score."""
     from sage_ext.learning.diagnostics import group_ranks
 
-    from .probes import SEED, contexts, held_out, judged, mean_score
+    from .probes import contexts, judged, mean_score
 
     found: dict[str, dict[str, list[float]]] = {}
+    groups: dict[str, dict[str, dict[str, float]]] = {}
     for task in options.tasks:
-        folder = options.keep / f"seed{seed}" / "held_out" / task
-        fit, judge = held_out(task, seed, options.preset, folder)
-        shifted = _joined(
-            [
-                live(Plan(task, 32, SEED + 1000 * seed + 700 + 10 * i, physics), folder / f"shifted{i}")
-                for i, physics in enumerate(SHIFTED)
-            ]
-        )
+        fit, judge, shifted = _sets(options.keep, task, options.preset, options.seed, options.workers)
         known = contexts(mind, fit)
         for name, share in group_ranks(known).items():
             found.setdefault(f"rank:{name}", {}).setdefault("share_of_width", []).append(share)
         for metric, other in (("score", judge), ("score_shifted", shifted)):
-            scores = judged(task, known, fit, contexts(mind, other), other)["whole"]
-            for case, value in {"mean": mean_score(scores), **scores}.items():
+            scores = judged(task, known, fit, contexts(mind, other), other)
+            groups.setdefault(task, scores)
+            for case, value in {"mean": mean_score(scores["whole"]), **scores["whole"]}.items():
                 found.setdefault(case, {}).setdefault(metric, []).append(value)
-    return {case: {m: statistics.fmean(v) for m, v in metrics.items()} for case, metrics in found.items()}
+    means = {case: {m: statistics.fmean(v) for m, v in metrics.items()} for case, metrics in found.items()}
+    return {"scores": means, "groups": groups}
+
+
+@lru_cache(maxsize=2)
+def _sets(keep: Path, task: str, preset: str, seed: int, workers: int) -> tuple[Lived, Lived, Lived]:
+    """Held-out episodes: those that probes are fitted on, those they are judged on, and such under other physics.
+
+    All seeds are judged on the same.
+    """
+    from .probes import SEED, held_out
+
+    folder = keep / f"held_out{seed}" / task
+    shifted = [
+        live(Plan(task, 64, SEED + 1000 * seed + 700 + 10 * i, physics), folder / f"shifted{i}", workers=workers)
+        for i, physics in enumerate(SHIFTED)
+    ]
+    return *held_out(task, seed, preset, folder, workers), _joined(shifted)
 
 
 def _joined(parts: list[Lived]) -> Lived:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sage_ext.context.layout import CONTEXT_WIDTH
-from sage_ext.learning.objective import Batch, Objective
+from sage_ext.learning.objective import Batch, Chance, Objective
+from sage_ext.mind import Mind
 from sage_ext.sleep import Moments
 
 from .ablation_data import FAMILIES
 
 SEED_COSINE = 0.8
 """What the document this project began from pulls cosine similarities to."""
-SHARES = {"physical": 0.1, "spatial": 0.1, "temporal": 0.04, "causal": 0.06, "rearranged": 0.7}
-"""Of the families, in the moments of an arm that sleeps. Single looks are many because they cost little."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,25 @@ ARMS: tuple[Arm, ...] = (
 )
 
 
-def counts(families: tuple[str, ...], total: int) -> dict[str, int]:
-    """Moments of each family, which make up the total."""
-    whole = sum(SHARES[family] for family in families)
-    found = {family: round(total * SHARES[family] / whole) for family in families}
-    found[families[0]] += total - sum(found.values())
-    return found
+class PlainMind(Mind):
+    """A mind that learns on any device as it does on a CPU: in float32, not compiled. What it learns is the same."""
+
+    @property
+    def learner(self) -> Callable[..., Any]:
+        """The objective."""
+        return self.objective
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Float32."""
+        return nullcontext()
 
 
 class SeedObjective(Objective):
     """What the seed's document minimises: the squared distance of the branches' cosine similarity from 0.8."""
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def judge(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
         """The loss; see :class:`~sage_ext.learning.objective.Objective`."""
-        context, _ = self._encode(batch, generator)
+        context, _ = self._encode(batch, chance.luck)
         half = len(batch.actions)
         loss = cosine_loss(context[:half], context[half:])
         return {"loss": loss}

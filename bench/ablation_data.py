@@ -6,17 +6,13 @@ Every arm gets as many simulated steps: what sleep spends on living moments agai
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_ext.errors import SageError
-
-from .held_out import POLICIES, REPOSITORY, command
+from .held_out import POLICIES, command, module
 from .table import say
 
 if TYPE_CHECKING:
@@ -33,9 +29,15 @@ VARIED = "randomisation=wide"
 WORLDS = 16
 SECONDS = 3.0
 """Length of an episode: short ones bring many rooms."""
+EPISODES = 96
+"""Lived by a policy in one process."""
 FAMILIES = ("physical", "spatial", "temporal", "causal", "rearranged")
 RESEEN = ("spatial", "rearranged")
 """Those of which a single look of each branch tells."""
+SHARES = {"physical": 0.25, "spatial": 0.05, "temporal": 0.08, "causal": 0.12, "rearranged": 0.5}
+"""Of the families, in the simulated steps of an arm that sleeps."""
+PIECE = 2048
+"""Looks at moments that are lived again in one process."""
 
 
 def settings(looks: int, history: int) -> list[str]:
@@ -50,33 +52,29 @@ def settings(looks: int, history: int) -> list[str]:
     ]
 
 
-def wake(folder: Path, task: str, name: str, episodes: int, seed: int, physics: str, common: list[str]) -> list[Path]:
-    """Runs of wake, one a policy, each with half of the episodes; those that are there already are kept.
+def wake(folder: Path, task: str, number: int, seed: int, physics: str, common: list[str], policy: str) -> Path:
+    """A run of wake, of one policy; one that is there already is kept.
 
     Args:
-        folder: Where they go.
+        folder: Where runs go.
         task: Id of the task.
-        name: Of the experience.
-        episodes: Over both policies.
+        number: Of the run, among those of its task, policy and physics.
         seed: Moves everything that is drawn.
         physics: A further setting.
         common: From :func:`settings`.
+        policy: Who acts.
     """
-    found = []
-    for number, policy in enumerate(POLICIES):
-        runs = folder / task / name / policy
-        if not list(runs.glob("*/summary.json")):
-            say(f"wake: {task}, {name}, {episodes // 2} episodes, {policy}")
-            each = episodes // len(POLICIES)
-            command(
-                "wake", f"task.id={task}", *common, f"wake.policy={policy}", f"wake.episodes={each}",
-                "wake.disturbance=0",
-                f"memory.capacity={round((each + WORLDS) * SECONDS * 30)}", f"seed={seed + number}",
-                f"runs={runs.absolute()}", *filter(None, [physics]), log=runs.with_suffix(".log"),
-            )  # fmt: skip
-        (summary,) = runs.glob("*/summary.json")
-        found.append(summary.parent)
-    return found
+    runs = folder / task / ("varied" if physics else "wake") / policy / str(number)
+    if not list(runs.glob("*/summary.json")):
+        say(f"wake: {task}, {policy}, {number}{', ' + physics if physics else ''}")
+        command(
+            "wake", f"task.id={task}", *common, f"wake.policy={policy}", f"wake.episodes={EPISODES}",
+            "wake.disturbance=0", f"memory.capacity={round((EPISODES + WORLDS) * SECONDS * 30)}",
+            f"seed={seed + 10 * number + POLICIES.index(policy)}", f"runs={runs.absolute()}",
+            *filter(None, [physics]), log=runs.with_suffix(".log"),
+        )  # fmt: skip
+    (summary,) = runs.glob("*/summary.json")
+    return summary.parent
 
 
 def looks_of(family: str, looks: int) -> int:
@@ -89,18 +87,25 @@ def steps_of_sleep(family: str, looks: int) -> int:
     return 2 * looks_of(family, looks)
 
 
+def counts(families: Sequence[str], steps: int, looks: int) -> dict[str, int]:
+    """Moments of each family, which take so many simulated steps together."""
+    whole = sum(SHARES[family] for family in families)
+    return {f: round(steps * SHARES[f] / whole / steps_of_sleep(f, looks)) for f in families}
+
+
 class Mixed:
     """Moments of several lengths as one set to learn from, without filling up the short ones.
 
     Args:
         parts: Moments, each part of as many looks.
+        device: Where they are kept: on a GPU that learns, no update waits for its batch.
     """
 
-    def __init__(self, parts: Sequence[Moments]) -> None:
+    def __init__(self, parts: Sequence[Moments], device: str = "cpu") -> None:
         import torch
 
-        self.parts = list(parts)
         self.looks = torch.cat([part.looks for part in parts])
+        self.parts = [part.to(device) for part in parts]
         self._first = [0, *itertools.accumulate(map(len, parts))]
 
     def __len__(self) -> int:
@@ -114,7 +119,7 @@ class Mixed:
         for first, part in zip(self._first, self.parts, strict=False):
             here = which[(which >= first) & (which < first + len(part))] - first
             if len(here):
-                chosen.append(part.take(here))
+                chosen.append(part.take(here.to(part.actions.device)))
         whole = joined(chosen)
         return whole.batch(whole.looks.new_tensor(range(len(whole))), device)
 
@@ -123,26 +128,36 @@ class Mixed:
         return max(self.parts, key=lambda part: int(part.looks.max())).seen(frames)
 
 
-def relived(run: Path, family: str, count: int, seed: int) -> Moments:
-    """Moments of a run lived again under one family of variations, in a process of their own, or as kept from before.
+def pieces(run: Path, family: str, count: int, looks: int, seed: int) -> list[tuple[Path, str, int, int, Path]]:
+    """What :func:`relive` has to make for so many moments of a run, or has made."""
+    size = PIECE // looks_of(family, looks)
+    folder = run.parent / "lived_again" / f"{family}-{looks}"
+    return [(run, family, size, seed + 100 * n, folder / f"{n}.safetensors") for n in range(-(-count // size))]
+
+
+def relive(run: Path, family: str, count: int, seed: int, path: Path) -> None:
+    """Live moments of a run again under one family of variations, in a process of their own, if that is not done yet.
 
     Raises:
         SageError: The simulator failed.
     """
-    from sage_ext.sleep.kept import load
-
-    path = run.parent / f"{run.name}-{family}-{count}-{seed}.safetensors"
     if not path.exists():
-        say(f"sleep: {count} moments, {family}, of {run}")
-        paths = os.pathsep.join([str(REPOSITORY / part) for part in ("", "envs", "tasks")])
-        with open(path.with_suffix(".log"), "ab") as log:
-            done = subprocess.run(
-                [sys.executable, "-m", "bench.ablation_data", str(run), family, str(count), str(seed), str(path)],
-                cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": paths}, stdout=log, stderr=log, check=False,
-            )  # fmt: skip
-        if done.returncode:
-            raise SageError("ablation", run, f"moments failed, see {path.with_suffix('.log')}", "run it by itself")
-    return load(path)
+        say(f"sleep: {count} moments, {family}, of {run.name}")
+        module("bench.ablation_data", *map(str, (run, family, count, seed, path)), log=path.with_suffix(".log"))
+
+
+def relived(run: Path, family: str, count: int, looks: int, seed: int) -> Moments:
+    """Moments of a run lived again under one family of variations."""
+    import torch
+
+    from sage_ext.sleep.kept import load
+    from sage_ext.sleep.moments import joined
+
+    found = []
+    for piece in pieces(run, family, count, looks, seed):
+        relive(*piece)
+        found.append(load(piece[-1]))
+    return joined(found).take(torch.arange(count))
 
 
 def config_of(run: Path, family: str) -> Config:

@@ -82,7 +82,9 @@ def measure(options: argparse.Namespace) -> Table:
             task = run.config.task.id
     table = Table("compression", {"preset": options.preset, "task": task}, [options.seed])
     with tempfile.TemporaryDirectory() as scratch:
-        fit, judge = held_out(task, options.seed, options.preset, (options.keep or Path(scratch)) / task)
+        fit, judge = held_out(
+            task, options.seed, options.preset, (options.keep or Path(scratch)) / task, options.workers
+        )
         table.budget["episodes"] = f"{len(fit)} to fit, {len(judge)} to judge, 2 s each"
         say("compression: contexts and messages")
         known, told = messages(policy, fit), messages(policy, judge)

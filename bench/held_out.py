@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,8 @@ FAMILY = {
 """Task -> what is asked of it, see :mod:`bench.quantities`."""
 POLICIES = ("random", "expert")
 """Half of the episodes each."""
+PIECE = 160
+"""Episodes lived in one process at most."""
 
 
 @dataclass
@@ -67,16 +71,17 @@ class Plan:
     episodes: int
     seed: int
     physics: tuple[str, ...] = ()
-    seconds: float = 2.0
+    seconds: float = 1.5
 
 
-def live(plan: Plan, folder: Path, worlds: int = 16) -> Lived:
+def live(plan: Plan, folder: Path, worlds: int = 16, workers: int = 1) -> Lived:
     """Live episodes with every sense and the ground truth; what ``folder`` holds already is not lived again.
 
     Args:
         plan: What is to be lived.
         folder: Where the runs go.
         worlds: Side by side.
+        workers: Processes side by side.
 
     Raises:
         SageError: The simulator failed.
@@ -85,12 +90,24 @@ def live(plan: Plan, folder: Path, worlds: int = 16) -> Lived:
 
     from sage_ext.memory import Memory
 
+    each = plan.episodes // len(POLICIES)
+    starts = range(0, each, PIECE)
+    pieces = [
+        (
+            policy,
+            replace(plan, seed=plan.seed + number + 10 * piece),
+            min(PIECE, each - start),
+            folder / policy / str(piece),
+        )
+        for number, policy in enumerate(POLICIES)
+        for piece, start in enumerate(starts)
+    ]
+    missing = [piece for piece in pieces if not list(piece[-1].glob("*/summary.json"))]
+    if missing:
+        say(f"held out: {plan.task}, {plan.episodes} episodes")
+    in_parallel([partial(_wake, *piece, worlds) for piece in missing], workers)
     found: list[Lived] = []
-    for number, policy in enumerate(POLICIES):
-        runs = folder / policy
-        if not list(runs.glob("*/summary.json")):
-            say(f"held out: {plan.task}, {plan.episodes // len(POLICIES)} episodes, {policy}")
-            _wake(plan, policy, plan.seed + number, runs, worlds)
+    for *_, runs in pieces:
         (path,) = (summary.parent for summary in runs.glob("*/summary.json"))
         with Memory.open(path / "memory") as memory:
             whole = [e for e in memory.episodes if e.length == max(x.length for x in memory.episodes)]
@@ -105,6 +122,13 @@ def live(plan: Plan, folder: Path, worlds: int = 16) -> Lived:
     )
 
 
+def in_parallel(jobs: Sequence[Callable[[], object]], workers: int) -> None:
+    """Do jobs that wait for processes, some at a time; the first failure is raised when those begun have ended."""
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        for done in [pool.submit(job) for job in jobs]:
+            done.result()
+
+
 def _stacked(episodes: list[TensorDict], branch: str) -> dict[str, Tensor]:
     names = [key for key in episodes[0][branch].keys() if "segmentation" not in key]  # noqa: SIM118
     return {name: _tensor(episodes, (branch, name)) for name in names}
@@ -116,23 +140,22 @@ def _tensor(episodes: list[TensorDict], key: str | tuple[str, str]) -> Tensor:
     return torch.stack([episode[key] for episode in episodes])
 
 
-def _wake(plan: Plan, policy: str, seed: int, runs: Path, worlds: int) -> None:
+def _wake(policy: str, plan: Plan, episodes: int, runs: Path, worlds: int) -> None:
     steps = round(plan.seconds * 30)
-    each = plan.episodes // len(POLICIES)
     command(
         "wake",
         f"task.id={plan.task}",
-        f"task.num_envs={worlds}",
+        f"task.num_envs={min(worlds, episodes)}",
         f"task.episode_length_s={plan.seconds}",
         "task.segmentation=true",
         f"wake.policy={policy}",
         "wake.disturbance=0",
-        f"wake.episodes={each}",
-        f"memory.capacity={(each + worlds) * steps}",
+        f"wake.episodes={episodes}",
+        f"memory.capacity={(episodes + worlds) * steps}",
         "sleep.history=0",
         "sleep.steps=3",
         "dream.looks=6",
-        f"seed={seed}",
+        f"seed={plan.seed}",
         f"runs={runs.absolute()}",
         *plan.physics,
         log=runs.with_suffix(".log"),

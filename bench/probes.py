@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sage_ext.errors import SageError
 
 from .held_out import FAMILY, Lived, Plan, live
-from .table import OURS, Table, arguments, run_bench, say
+from .table import OURS, Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ BLOCK = 30
 """Looks before an encoder is made to forget: a second."""
 FIRST = 15
 """Looks of a block that are history alone."""
-FIT_EPISODES = {"cpu": 160, "gpu": 1600}
+FIT_EPISODES = {"cpu": 640, "gpu": 2560}
 SEED = 100_000
 """Seeds of held-out episodes begin here; runs of users rarely do."""
 
@@ -69,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = arguments("probes", DESCRIPTION, EPILOG)
     parser.add_argument("--tasks", nargs="+", choices=sorted(FAMILY), metavar="TASK", help="default: the run's own")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder in which the held-out episodes are kept")
+    add_workers(parser)
     return run_bench(measure, parser.parse_args(argv))
 
 
@@ -89,22 +90,26 @@ def measure(options: argparse.Namespace) -> Table:
     scores: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for task in tasks:
-            sets = held_out(task, options.seed, options.preset, (options.keep or Path(scratch)) / task)
-            fresh.objective.encoder.calibrate({k: v[:16, :30] for k, v in sets[FIT].observation.items()})
+            sets = held_out(task, options.seed, options.preset, (options.keep or Path(scratch)) / task, options.workers)
+            fresh.objective.encoder.calibrate(
+                {k: v[:16, :BLOCK].to(fresh.device) for k, v in sets[FIT].observation.items()}
+            )
             for arm, judged in ((OURS, mind), ("untrained", fresh)):
                 say(f"{task}: {arm}")
                 scores[f"{arm}/{task}"] = probe(judged, task, *sets)
-    table.budget["episodes"] = f"{len(sets[FIT])} to fit, {len(sets[JUDGE])} to judge, 2 s each"
+    table.budget["episodes"] = f"{len(sets[FIT])} to fit, {len(sets[JUDGE])} to judge, {Plan.seconds} s each"
     _rows(table, scores, tasks)
     heat_map(scores[f"{OURS}/{tasks[0]}"], options.json.with_suffix(".png"), tasks[0])
     return table
 
 
-def held_out(task: str, seed: int, preset: str, folder: Path) -> tuple[Lived, Lived]:
+def held_out(task: str, seed: int, preset: str, folder: Path, workers: int) -> tuple[Lived, Lived]:
     """Episodes to fit probes on, and episodes to judge them on."""
     many, first = FIT_EPISODES[preset], SEED + 1000 * seed
     plans = (Plan(task, many, first, USUAL), Plan(task, many * 2 // 5, first + 500, USUAL))
-    fit, judge = (live(plan, folder / name) for plan, name in zip(plans, ("fit", "judge"), strict=True))
+    fit, judge = (
+        live(plan, folder / name, workers=workers) for plan, name in zip(plans, ("fit", "judge"), strict=True)
+    )
     return fit, judge
 
 
@@ -134,7 +139,7 @@ def contexts(mind: Mind, lived: Lived) -> Tensor:
     parts = []
     for start in range(0, len(lived) * blocks, 16):
         piece = {k: v[start : start + 16] for k, v in cut.items()}
-        parts.append(mind.encode(piece)[:, FIRST:].cpu())
+        parts.append(mind.encode(piece)[:, FIRST:])
     return torch.cat(parts).unflatten(0, (len(lived), blocks))
 
 
@@ -172,7 +177,7 @@ def judged(
         here, there = _blocks(one.counts), _blocks(other.counts)
         key = here.numpy().tobytes() + there.numpy().tobytes()
         if key not in shared:
-            shared = {key: Readout(known[here], told[there], groups)}
+            shared = {key: Readout(known[here.to(known.device)], told[there.to(told.device)], groups)}
         scores = shared[key].scores(_blocks(one.values)[here], _blocks(other.values)[there])
         for part, score in scores.items():
             found[part].setdefault(one.name, []).append(score)

@@ -43,9 +43,13 @@ class Readout:
 
     def __init__(self, fit: Tensor, held_out: Tensor, groups: Mapping[str, slice], seed: int = 0) -> None:
         self._groups = dict(groups)
-        self._some = torch.arange(len(fit))
+        self._some = torch.arange(len(fit), device=fit.device)
         if len(fit) > MOST:
-            self._some = torch.randperm(len(fit), generator=torch.Generator().manual_seed(seed))[:MOST].sort().values
+            self._some = (
+                torch.randperm(len(fit), generator=torch.Generator().manual_seed(seed))[:MOST]
+                .sort()
+                .values.to(fit.device)
+            )
         self._told = len(self._some) >= FEW and len(held_out) >= FEWEST
         if not self._told:
             return
@@ -72,7 +76,8 @@ class Readout:
         """
         if not self._told:
             return dict.fromkeys((*self._groups, WHOLE), math.nan)
-        probe = _Probe(target[self._some], truth, len(self._known))
+        device = self._known.device
+        probe = _Probe(target.to(device)[self._some], truth.to(device), len(self._known))
         tried, found = {}, {}
         for name in self._groups:
             tried[name], found[name] = self._fit((name,), probe)
@@ -112,7 +117,7 @@ class _Probe:
     def __init__(self, target: Tensor, truth: Tensor, count: int) -> None:
         self._kept, self._truth = target[count:], truth
         self.weighted = target.dtype == torch.int64
-        self.root = torch.ones(count, 1)
+        self.root = torch.ones(count, 1, device=target.device)
         if self.weighted:
             wanted = torch.nn.functional.one_hot(target, int(max(target.max(), truth.max())) + 1).float()
             weights = (wanted[:count] / wanted[:count].sum(0).clamp(min=1)).sum(1, keepdim=True)
@@ -135,7 +140,7 @@ def _factors(features: Tensor) -> Sequence[Tensor]:
     """Cholesky factors of the smaller Gram matrix, one a shrinkage."""
     n, d = features.shape
     gram = (features @ features.T if n < d else features.T @ features) / n
-    return [torch.linalg.cholesky(gram + s * torch.eye(len(gram))) for s in SHRINKAGES]
+    return [torch.linalg.cholesky(gram + s * torch.eye(len(gram), device=gram.device)) for s in SHRINKAGES]
 
 
 def _solve(factor: Tensor, features: Tensor, wanted: Tensor) -> Tensor:

@@ -173,6 +173,14 @@ def arguments(bench: str, description: str, epilog: str = "") -> argparse.Argume
     return parser
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """An option for benches that simulate in several processes at once."""
+    most = max(1, (os.cpu_count() or 1) // 2)
+    parser.add_argument(
+        "--workers", type=int, default=most, metavar="N", help=f"simulators side by side (default here {most})"
+    )
+
+
 def run_bench(measure: Callable[[argparse.Namespace], Table], options: argparse.Namespace) -> int:
     """Measure, write and print.
 

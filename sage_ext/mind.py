@@ -156,9 +156,9 @@ class Mind:
         if self.device.type != "cuda":
             return self.objective
         if self._compiled is None:
-            self._compiled = torch.compile(self.objective, dynamic=True)
-        compiled: Callable[..., Any] = self._compiled
-        return compiled
+            self._compiled = torch.compile(self.objective.judge, dynamic=True)
+        judge = self._compiled
+        return lambda batch, generator: judge(batch, self.objective.draw(batch, generator))
 
     def set_rate(self, lr: float) -> None:
         """Learn at this rate from now on."""

@@ -87,7 +87,8 @@ class Core(nn.Module):
             forget_h, keep_h, new_h = kept.chunk(3, -1)
             keep = torch.sigmoid(keep_i + keep_h)
             new = torch.tanh(new_i + torch.sigmoid(forget_i + forget_h) * new_h)
-            hidden = torch.lerp(new, hidden, keep)
+            # The state adds up over time: it stays float32 where products are not.
+            hidden = torch.lerp(new.to(hidden.dtype), hidden, keep.to(hidden.dtype))
             steps.append(hidden)
         state = torch.cat([hidden, percept[:, -1], flags[:, -1].to(percept.dtype)], -1)
         return torch.stack(steps, 1), motion, state

@@ -72,18 +72,24 @@ class Landmarks(nn.Module):
         near = blank if depth is None else torch.where(ranged, nearness(depth), 0.0)
         # One layout in memory, whatever is missing: convolutions round otherwise in another.
         pictures = torch.cat([colour, near], 1).contiguous()
-        strength = self.layers(pictures).flatten(2) * self.sharpness.exp()
-        weights = strength.softmax(-1)
-        place = weights @ _places(rows, columns).to(weights)
-        near = (weights @ F.avg_pool2d(near, _CELL).flatten(1).unsqueeze(-1)).clamp(min=1.0 / (1.0 + _FARTHEST))
-        metres = torch.where(ranged[..., 0], 1.0 / near - 1.0, 0.0)
-        near = torch.where(ranged[..., 0], near, 0.0)
-        total = torch.logsumexp(strength, -1, keepdim=True) / 5.0
-        found = torch.cat([place, near, place * metres, metres / 3.0, total], -1).flatten(1)
+        strength = self.layers(pictures).flatten(2)
+        # Places to a hundredth of the picture, which bfloat16 cannot tell apart.
+        with torch.autocast(given.device.type, enabled=False):
+            found = self._placed(strength.float() * self.sharpness.exp(), near, ranged[..., 0], rows, columns)
         return torch.where(flags.any(-1, keepdim=True), found, 0.0)
 
+    @staticmethod
+    def _placed(strength: Tensor, near: Tensor, ranged: Tensor, rows: int, columns: int) -> Tensor:
+        weights = strength.softmax(-1)
+        place = weights @ _places(rows, columns, strength.device)
+        near = (weights @ F.avg_pool2d(near, _CELL).flatten(1).unsqueeze(-1)).clamp(min=1.0 / (1.0 + _FARTHEST))
+        metres = torch.where(ranged, 1.0 / near - 1.0, 0.0)
+        near = torch.where(ranged, near, 0.0)
+        total = torch.logsumexp(strength, -1, keepdim=True) / 5.0
+        return torch.cat([place, near, place * metres, metres / 3.0, total], -1).flatten(1)
 
-def _places(rows: int, columns: int) -> Tensor:
+
+def _places(rows: int, columns: int, device: torch.device) -> Tensor:
     """Column and row of each cell, -1..1, ``(rows * columns, 2)``."""
-    down, across = torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns)
+    down, across = (torch.linspace(-1, 1, cells, device=device) for cells in (rows, columns))
     return torch.stack([across.expand(rows, columns), down.unsqueeze(1).expand(rows, columns)], -1).flatten(0, 1)

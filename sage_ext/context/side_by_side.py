@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+_CORES = os.cpu_count() or 1
 Job = Callable[[], Any]
 
 
@@ -28,8 +29,7 @@ def side_by_side(device: torch.device, *jobs: Job) -> list[Any]:
         device: Where the jobs' tensors live.
         *jobs: Each computes something; the longest should come first.
     """
-    cores = os.cpu_count() or 1
-    if device.type != "cpu" or torch.is_grad_enabled() or torch.get_num_threads() > 1 or cores == 1:
+    if device.type != "cpu" or torch.is_grad_enabled() or torch.get_num_threads() > 1 or _CORES == 1:
         return [job() for job in jobs]
     inference = torch.is_inference_mode_enabled()
 
@@ -37,7 +37,7 @@ def side_by_side(device: torch.device, *jobs: Job) -> list[Any]:
         with torch.inference_mode(inference), torch.no_grad():
             return job()
 
-    return [done.result() for done in [_threads(cores).submit(work, job) for job in jobs]]
+    return [done.result() for done in [_threads(_CORES).submit(work, job) for job in jobs]]
 
 
 @lru_cache(maxsize=1)

@@ -41,6 +41,7 @@ CHANGES: dict[str, Change] = {
     "log_mass": Change("materials", 1, False, 0.3),
     "log_speed": Change("immediate", 1, False, 0.5),
     "object_position": Change("objects", 3, True, 0.5),  # in the camera's frame [m]
+    "object_seen": Change("objects", 1, True, 0.5),  # 1 where it came into view, -1 where it left it
     "object_velocity": Change("dynamics", 3, True, 0.5),  # in the camera's frame [m/s]
 }
 """Name -> where it is read."""

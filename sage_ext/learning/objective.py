@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from ..errors import SageError
 from . import changes
 from .changes import CHANGES, ChangeHeads
 from .predictor import ContextPredictor, group_mean
-from .sigreg import sigreg
+from .sigreg import Lines, lines, sigreg
 
 INVARIANT = ("affordances", "relationships", "intentions")
 """Semantic groups that sleep's variations leave alone. ``objects`` holds places in the camera's frame: a variation that
@@ -117,6 +117,18 @@ class Batch:
                 raise SageError(f"batch.{part}", name, "does not fit", mend)
 
 
+class Chance(NamedTuple):
+    """What a batch leaves to chance.
+
+    Attributes:
+        luck: For each pair and sense (B, 5), uniform; the sense is dropped below :attr:`Weights.drop`. None drops none.
+        lines: On which contexts are projected.
+    """
+
+    luck: Tensor | None
+    lines: Lines
+
+
 class Objective(nn.Module):
     """Encoder, predictor and change heads, with the loss that teaches them.
 
@@ -186,14 +198,29 @@ class Objective(nn.Module):
             SageError: A malformed batch.
         """
         batch.check(self.heads.bodies)
-        context, there = self._encode(batch, generator)
+        return self.judge(batch, self.draw(batch, generator))
+
+    def draw(self, batch: Batch, generator: torch.Generator | None = None) -> Chance:
+        """What is left to chance for a batch, drawn on the generator's device; without one on the batch's."""
+        device = batch.actions.device
+        luck = None
+        if self.training and self.weights.drop > 0:
+            count, drawn_on = len(batch.actions), device if generator is None else generator.device
+            luck = torch.rand(count, len(SENSES), generator=generator, device=drawn_on).to(device)
+        return Chance(luck, lines(self.weights.projections, generator, device))
+
+    def judge(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
+        """As :meth:`forward`, with nothing left to chance: what a compiler sees."""
+        context, there = self._encode(batch, chance.luck)
+        context = context.float()
         half = len(batch.actions)
         terms: dict[str, Tensor] = {}
         if context.shape[1] > 1:
             terms |= self._predict(batch, context, there)
             terms["foresight"] = self._foresee(context)
         counted = _felt(batch, there).flatten(0, 1)
-        terms["regularity"] = sigreg(context.flatten(0, 1), self.weights.projections, generator, counted).mean()
+        with torch.autocast(context.device.type, enabled=False):
+            terms["regularity"] = sigreg(context.flatten(0, 1), chance.lines, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
         return self._sum(terms, self._changes(batch, self.heads(context[half:] - context[:half])))
 
@@ -216,7 +243,7 @@ class Objective(nn.Module):
         zero = constant.new_zeros(())
         terms = dict.fromkeys(("prediction", "calibration", "foresight", "invariance", "skill"), zero)
         counted = _felt(batch, there.unflatten(0, (-1, batch.actions.shape[1]))).flatten(0, 1)
-        terms["regularity"] = sigreg(constant, 1, None, counted).mean()
+        terms["regularity"] = sigreg(constant, lines(1, device=constant.device), counted).mean()
         return self._sum(terms, self._changes(batch, {name: torch.zeros_like(v) for name, v in batch.change.items()}))
 
     def _presence(self, batch: Batch) -> Tensor:
@@ -224,12 +251,12 @@ class Objective(nn.Module):
         flags = self.encoder.presence(batch.remembered, batch.present)
         return _with_read_groups(torch.cat([flags, flags]))
 
-    def _encode(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def _encode(self, batch: Batch, luck: Tensor | None) -> tuple[Tensor, Tensor]:
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
         flags = self.encoder.presence(batch.remembered, batch.present)
-        kept = self._drop(flags, generator)
+        kept = flags if luck is None else self._drop(flags, luck)
         state = reset = None
-        if batch.history is not None and (batch.forget is None or not bool(batch.forget.all())):
+        if batch.history is not None:
             # The same senses are missing before, so that motion is known where there is any.
             before = {k: kept[:, :1, SENSES.index(k)].expand(-1, v.shape[1]) for k, v in batch.history.items()}
             state = self.encoder(batch.history, None, before)[1]
@@ -242,12 +269,8 @@ class Objective(nn.Module):
         context, _ = self.encoder(both, state, present, reset)
         return context, _with_read_groups(flags)
 
-    def _drop(self, flags: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _drop(self, flags: Tensor, luck: Tensor) -> Tensor:
         """Take senses from some pairs, from both branches alike, so that what differs is the change."""
-        if not self.training or self.weights.drop <= 0:
-            return flags
-        device = flags.device if generator is None else generator.device
-        luck = torch.rand(len(flags), len(SENSES), generator=generator, device=device).to(flags.device)
         kept = flags & (luck >= self.weights.drop).unsqueeze(1)
         return torch.where(kept.any(-1, keepdim=True), kept, flags)  # nobody is left with nothing
 

@@ -8,6 +8,7 @@ characteristic functions: smooth, bounded in value and gradient, linear in the b
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,9 +49,26 @@ def epps_pulley(samples: Tensor, mask: Tensor | None = None) -> Tensor:
     return count * (2 * _SPACING) * ((real.square() + imaginary.square()) @ normal)
 
 
-def sigreg(
-    context: Tensor, projections: int, generator: torch.Generator | None = None, mask: Tensor | None = None
-) -> Tensor:
+Lines = Sequence[Tensor]
+"""Directions on which contexts are projected: of each group (width, projections), of length 1."""
+
+
+def lines(projections: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu") -> Lines:
+    """Random directions for every group, each its own.
+
+    Args:
+        projections: How many a group.
+        generator: Where they are drawn; they end up on ``device``.
+        device: Where the contexts are.
+    """
+    drawn = [
+        torch.randn(group.width, projections, generator=generator, device=generator.device if generator else device)
+        for group in GROUPS.values()
+    ]
+    return [each.to(device) / each.norm(dim=0).to(device) for each in drawn]
+
+
+def sigreg(context: Tensor, lines: Lines, mask: Tensor | None = None) -> Tensor:
     """Mean statistic of random projections of every group of the context.
 
     Each group has its own projections: across all 4096 numbers, one dead group would only shorten every
@@ -58,17 +76,14 @@ def sigreg(
 
     Args:
         context: ``(n, 4096)``.
-        projections: Random lines a group; drawn anew at each call.
-        generator: Source of the lines.
+        lines: From :func:`lines`; draw them anew for each call.
         mask: Which groups of which samples count, ``(n, 15)`` bool; all if None.
 
     Returns:
         ``(15,)`` statistics: about :data:`GAUSSIAN` for N(0, I), at least ``COLLAPSED * n`` for a constant.
     """
-    device = context.device if generator is None else generator.device
-    columns = []
-    for part in torch.split(context, [g.width for g in GROUPS.values()], -1):
-        lines = torch.randn(part.shape[-1], projections, generator=generator, device=device).to(context)
-        columns.append(part @ (lines / lines.norm(dim=0)))
+    parts = torch.split(context, [g.width for g in GROUPS.values()], -1)
+    columns = [part @ directions for part, directions in zip(parts, lines, strict=True)]
+    projections = lines[0].shape[1]
     repeated = None if mask is None else mask.repeat_interleave(projections, 1)
     return epps_pulley(torch.cat(columns, 1), repeated).view(len(GROUPS), projections).mean(1)

@@ -63,13 +63,17 @@ class Moments:
         """Some of the moments."""
         return Moments(**{f.name: _each(getattr(self, f.name), lambda v: v[which]) for f in fields(self)})
 
+    def to(self, device: torch.device | str) -> Moments:
+        """The same on another device."""
+        return Moments(**{f.name: _each(getattr(self, f.name), lambda v: v.to(device)) for f in fields(self)})
+
     def batch(self, which: Tensor, device: torch.device) -> Batch:
         """Some moments, which have as many looks each, as a training batch."""
         looks = int(self.looks[which].max())
         chosen = {f.name: _pick(getattr(self, f.name), which, device) for f in fields(Batch) if hasattr(self, f.name)}
         for name in TIMED:
             chosen[name] = _each(chosen[name], lambda value: value[:, :looks])
-        looked_before = any(v.shape[1] for v in self.history.values())
+        looked_before = any(v.shape[1] for v in self.history.values()) and not bool(self.forget[which].all())
         return Batch(**{**chosen, "history": chosen["history"] if looked_before else None})
 
     def seen(self, frames: int) -> Observation:

@@ -39,7 +39,10 @@ def what_changed(
     asked["log_speed"] = settled.expand(n, looks, 1)
     bodies = before["position"].shape[2]
     # At another speed the looks of the two branches show other instants.
-    seen = in_view(before, depths[0]) & in_view(after, depths[1]) & usual
+    was, came = in_view(before, depths[0]), in_view(after, depths[1])
+    change["object_seen"] = came.float() - was.float()
+    asked["object_seen"] = torch.full_like(was, usual)
+    seen = was & came & usual
     each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
     change["object_position"] = (after["position"] - before["position"]).cpu().flatten(2)
     change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)

@@ -293,15 +293,15 @@ def test_what_forgets_begins_as_if_there_had_been_no_history(objective: Objectiv
 def test_a_sense_that_is_dropped_is_dropped_from_the_history_too() -> None:
     objective, batch = make_objective(drop=0.5), replace(make_batch(), history=make_history())
     objective.train()
-    kept = objective._drop(objective.encoder.presence(batch.remembered), torch.Generator().manual_seed(0))
+    luck = objective.draw(batch, torch.Generator().manual_seed(0)).luck
+    assert luck is not None
+    kept = objective._drop(objective.encoder.presence(batch.remembered), luck)
     blind = ~kept[:, 0, SENSES.index("visual")]
     assert 0 < blind.sum() < 16
     scribbled = dict(batch.history or {})
     scribbled["visual"] = scribbled["visual"].clone()
     scribbled["visual"][blind] = 255 - scribbled["visual"][blind]
-    found, other = (
-        objective._encode(b, torch.Generator().manual_seed(0))[0] for b in (batch, replace(batch, history=scribbled))
-    )
+    found, other = (objective._encode(b, luck)[0] for b in (batch, replace(batch, history=scribbled)))
     assert torch.equal(found, other)
 
 
@@ -330,3 +330,16 @@ def test_a_checkpoint_keeps_all_its_parts(objective: Objective, tmp_path: Path) 
         assert all(torch.equal(v, parts[name].state_dict()[k]) for k, v in part.state_dict().items())
     kept = {f"{name}.{k}" for name, part in objective.parts().items() for k in part.state_dict()}
     assert kept == set(objective.state_dict()), "nothing that learns is left out"
+
+
+def test_a_compiler_finds_one_graph_and_products_may_be_of_bfloat16(objective: Objective) -> None:
+    batch = replace(_every_change(make_batch()), history=make_history(), forget=torch.arange(16) % 2 == 0)
+    objective.train()
+    chance = objective.draw(batch, torch.Generator().manual_seed(0))
+    seen = torch._dynamo.explain(objective.judge)(batch, chance)
+    assert (seen.graph_count, seen.graph_break_count) == (1, 0), [str(reason.reason) for reason in seen.break_reasons]
+    plain = objective.judge(batch, chance)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = objective.judge(batch, chance)
+    assert float(rough["loss"].detach()) == pytest.approx(float(plain["loss"].detach()), rel=0.01)
+    assert rough["prediction"] != plain["prediction"]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sage_ext.context.layout import GROUPS
-from sage_ext.learning.sigreg import COLLAPSED, GAUSSIAN, epps_pulley, sigreg
+from sage_ext.learning.sigreg import COLLAPSED, GAUSSIAN, epps_pulley, lines, sigreg
 
 
 def _brute_force(samples: np.ndarray) -> float:
@@ -39,14 +39,14 @@ def test_masked_samples_do_not_count() -> None:
 
 def test_gaussian_scores_as_expected_and_any_constant_far_above() -> None:
     g = torch.Generator().manual_seed(0)
-    gaussian = sigreg(torch.randn(256, 4096, generator=g), 32, g)
+    gaussian = sigreg(torch.randn(256, 4096, generator=g), lines(32, g))
     assert gaussian.shape == (15,)
     assert abs(float(gaussian.mean()) - GAUSSIAN) < 0.1
-    zero = sigreg(torch.zeros(256, 4096), 32, g)
+    zero = sigreg(torch.zeros(256, 4096), lines(32, g))
     torch.testing.assert_close(zero, torch.full((15,), COLLAPSED * 256), rtol=1e-3, atol=0.0)
     for seed in range(3):
         constant = torch.randn(4096, generator=g.manual_seed(seed)).expand(256, -1)
-        assert bool((sigreg(constant, 32, g) > zero - 1e-2).all())
+        assert bool((sigreg(constant, lines(32, g)) > zero - 1e-2).all())
     assert float(zero.min()) > 50 * float(gaussian.max())
 
 
@@ -54,7 +54,7 @@ def test_one_dead_group_is_seen_even_when_the_others_make_up_for_it() -> None:
     g = torch.Generator().manual_seed(0)
     context = torch.randn(256, 4096, generator=g) * 1.05
     context[:, GROUPS["materials"].slice] = 0
-    scores = dict(zip(GROUPS, sigreg(context, 32, g).tolist(), strict=True))
+    scores = dict(zip(GROUPS, sigreg(context, lines(32, g)).tolist(), strict=True))
     assert scores.pop("materials") > 10 * max(scores.values())
 
 
@@ -62,12 +62,12 @@ def test_a_low_rank_batch_scores_above_a_full_one() -> None:
     g = torch.Generator().manual_seed(0)
     flat = torch.randn(256, 3, generator=g) @ torch.randn(3, 4096, generator=g) / 3**0.5
     full = torch.randn(256, 4096, generator=g)
-    assert sigreg(flat, 32, g).mean() > 5 * sigreg(full, 32, g).mean()
+    assert sigreg(flat, lines(32, g)).mean() > 5 * sigreg(full, lines(32, g)).mean()
 
 
 def test_lines_come_from_the_generator() -> None:
     context = torch.randn(32, 4096)
-    a, b, c = (sigreg(context, 8, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    a, b, c = (sigreg(context, lines(8, torch.Generator().manual_seed(s))) for s in (1, 1, 2))
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
@@ -75,10 +75,10 @@ def test_its_gradient_undoes_a_collapse() -> None:
     g = torch.Generator().manual_seed(0)
     context = (0.01 * torch.randn(64, 4096, generator=g)).requires_grad_()
     optimizer = torch.optim.Adam([context], lr=0.05)
-    start = float(sigreg(context.detach(), 16, g).mean())
+    start = float(sigreg(context.detach(), lines(16, g)).mean())
     for _ in range(60):
         optimizer.zero_grad()
-        sigreg(context, 16, g).mean().backward()
+        sigreg(context, lines(16, g)).mean().backward()
         optimizer.step()
-    assert float(sigreg(context.detach(), 16, g).mean()) < 0.1 * start
+    assert float(sigreg(context.detach(), lines(16, g)).mean()) < 0.1 * start
     assert 0.6 < float(context.detach().std()) < 1.4
