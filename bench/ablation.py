@@ -8,6 +8,7 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -23,14 +24,13 @@ from .ablation_data import (
     Mixed,
     config_of,
     counts,
-    pieces,
     relive,
     relived,
     replayed,
     settings,
     wake,
 )  # fmt: skip
-from .held_out import FAMILY, POLICIES, Lived, Plan, in_parallel, live
+from .held_out import FAMILY, POLICIES, Lived, Plan, in_parallel, live, lives
 from .table import Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ SHIFTED = tuple(
     )
     for gravity, friction in ((0.5, 0.4), (0.5, 1.6), (1.5, 0.4), (1.5, 1.6))
 )
-WAKE_RUNS = {"cpu": 1, "gpu": 10}
+WAKE_RUNS = {"cpu": 2, "gpu": 20}
 """Of each policy, before anyone sleeps."""
 
 
@@ -87,8 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--tasks", nargs="+", choices=sorted(FAMILY), default=["Sage-Navigation", "Sage-Lift"], metavar="TASK")
     add("--arms", nargs="+", metavar="ARM", help="default: all")
     add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
-    add("--updates", type=int, default=400, metavar="N", help="gradient steps an arm (default 400)")
-    add("--steps", type=int, default=65536, metavar="N", help="simulated steps of an arm and task (default 65536)")
+    add("--updates", type=int, default=1500, metavar="N", help="gradient steps an arm (default 1500)")
+    add("--steps", type=int, default=49152, metavar="N", help="simulated steps of an arm and task (default 49152)")
     add("--batch", type=int, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
     add("--looks", type=int, default=8, metavar="N", help="looks a moment (default 8)")
     add("--lr", type=float, default=1e-3, metavar="X", help="learning rate (default 1e-3)")
@@ -198,21 +198,25 @@ class _Progress:
 
 def _prepare(options: argparse.Namespace, arms: list[Arm], seeds: list[int]) -> None:
     """Simulate what some arms need and is not there yet, in several processes."""
-    lives, lived_again = {}, {}
-    for seed in seeds if arms else ():
-        for task in options.tasks:
-            for arm in arms:
-                for life in _lives(options, arm, task, seed):
-                    lives[str(life.args)] = life
-    in_parallel(list(lives.values()), options.workers)
-    for task in options.tasks if arms else ():
-        _sets(options.keep, task, options.preset, options.seed, options.workers)
-    for seed in seeds if arms else ():
+    from .probes import held_out_plans
+
+    if not arms:
+        return
+    every = [(arm, task, seed) for seed in seeds for task in options.tasks for arm in arms]
+    made: dict[str, Callable[[], object]] = {str(life.args): life for case in every for life in _lives(options, *case)}
+    for task in options.tasks:
+        folder = _held_out(options.keep, task, options.seed)
+        plans = (*held_out_plans(task, options.seed, options.preset, folder), *_shifted(task, options.seed, folder))
+        made |= {f"{where}-{n}": job for plan, where in plans for n, job in enumerate(lives(plan, where))}
+    in_parallel(list(made.values()), options.workers)
+    wanted: dict[tuple[Path, int], dict[str, int]] = {}
+    for seed in seeds:
         for arm in arms:
             for run, family, count, number in _sleeps(options, arm, seed):
-                for piece in pieces(run, family, count, options.looks, number):
-                    lived_again[piece[-1]] = partial(relive, *piece)
-    in_parallel(list(lived_again.values()), options.workers)
+                most = wanted.setdefault((run, number), {})
+                most[family] = max(count, most.get(family, 0))
+    again = [partial(relive, run, most, options.looks, number) for (run, number), most in wanted.items()]
+    in_parallel(again, options.workers)
 
 
 def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[partial[Path]]:
@@ -316,14 +320,23 @@ def _sets(keep: Path, task: str, preset: str, seed: int, workers: int) -> tuple[
 
     All seeds are judged on the same.
     """
-    from .probes import SEED, held_out
+    from .probes import held_out
 
-    folder = keep / f"held_out{seed}" / task
-    shifted = [
-        live(Plan(task, 64, SEED + 1000 * seed + 700 + 10 * i, physics), folder / f"shifted{i}", workers=workers)
-        for i, physics in enumerate(SHIFTED)
-    ]
+    folder = _held_out(keep, task, seed)
+    shifted = [live(plan, where, workers=workers) for plan, where in _shifted(task, seed, folder)]
     return *held_out(task, seed, preset, folder, workers), _joined(shifted)
+
+
+def _held_out(keep: Path, task: str, seed: int) -> Path:
+    return keep / f"held_out{seed}" / task
+
+
+def _shifted(task: str, seed: int, folder: Path) -> list[tuple[Plan, Path]]:
+    """Episodes under physics never seen awake, and where they go."""
+    from .probes import SEED
+
+    first = SEED + 1000 * seed + 700
+    return [(Plan(task, 64, first + 10 * i, physics), folder / f"shifted{i}") for i, physics in enumerate(SHIFTED)]
 
 
 def _joined(parts: list[Lived]) -> Lived:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sage_ext.config import Config
     from sage_ext.environment import Observation
-    from sage_ext.learning.objective import Batch
+    from sage_ext.learning.batch import Batch
     from sage_ext.sleep import Moments
 
 NOMINAL = ""
@@ -29,12 +29,12 @@ VARIED = "randomisation=wide"
 WORLDS = 16
 SECONDS = 3.0
 """Length of an episode: short ones bring many rooms."""
-EPISODES = 96
+EPISODES = 48
 """Lived by a policy in one process."""
 FAMILIES = ("physical", "spatial", "temporal", "causal", "rearranged")
 RESEEN = ("spatial", "rearranged")
 """Those of which a single look of each branch tells."""
-SHARES = {"physical": 0.25, "spatial": 0.05, "temporal": 0.08, "causal": 0.12, "rearranged": 0.5}
+SHARES = {"physical": 0.2, "spatial": 0.05, "temporal": 0.06, "causal": 0.09, "rearranged": 0.6}
 """Of the families, in the simulated steps of an arm that sleeps."""
 PIECE = 2048
 """Looks at moments that are lived again in one process."""
@@ -128,22 +128,29 @@ class Mixed:
         return max(self.parts, key=lambda part: int(part.looks.max())).seen(frames)
 
 
-def pieces(run: Path, family: str, count: int, looks: int, seed: int) -> list[tuple[Path, str, int, int, Path]]:
-    """What :func:`relive` has to make for so many moments of a run, or has made."""
-    size = PIECE // looks_of(family, looks)
+def pieces(run: Path, family: str, count: int, looks: int) -> list[Path]:
+    """Where so many moments of a run under one family of variations are, or will be."""
     folder = run.parent / "lived_again" / f"{family}-{looks}"
-    return [(run, family, size, seed + 100 * n, folder / f"{n}.safetensors") for n in range(-(-count // size))]
+    return [folder / f"{number}.safetensors" for number in range(-(-count * looks_of(family, looks) // PIECE))]
 
 
-def relive(run: Path, family: str, count: int, seed: int, path: Path) -> None:
-    """Live moments of a run again under one family of variations, in a process of their own, if that is not done yet.
+def relive(run: Path, wanted: dict[str, int], looks: int, seed: int) -> None:
+    """Live moments of a run again, in a process of its own, as far as that is not done yet.
+
+    Args:
+        run: A run of wake.
+        wanted: Family of variations -> how many moments.
+        looks: Of a moment.
+        seed: Moves everything that is drawn.
 
     Raises:
         SageError: The simulator failed.
     """
-    if not path.exists():
-        say(f"sleep: {count} moments, {family}, of {run.name}")
-        module("bench.ablation_data", *map(str, (run, family, count, seed, path)), log=path.with_suffix(".log"))
+    missing = [path for f, count in wanted.items() for path in pieces(run, f, count, looks) if not path.exists()]
+    if missing:
+        say(f"sleep: {len(missing)} x {PIECE} looks at moments of {run.name}, {run.parent.parent.name}")
+        log = run.parent / "lived_again.log"
+        module("bench.ablation_data", str(run), str(looks), str(seed), *map(str, missing), log=log)
 
 
 def relived(run: Path, family: str, count: int, looks: int, seed: int) -> Moments:
@@ -153,11 +160,8 @@ def relived(run: Path, family: str, count: int, looks: int, seed: int) -> Moment
     from sage_ext.sleep.kept import load
     from sage_ext.sleep.moments import joined
 
-    found = []
-    for piece in pieces(run, family, count, looks, seed):
-        relive(*piece)
-        found.append(load(piece[-1]))
-    return joined(found).take(torch.arange(count))
+    relive(run, {family: count}, looks, seed)
+    return joined([load(path) for path in pieces(run, family, count, looks)]).take(torch.arange(count))
 
 
 def config_of(run: Path, family: str) -> Config:
@@ -184,7 +188,7 @@ def replayed(run: Path, config: Config, bodies: int, count: int, seed: int) -> M
 
 
 def main() -> None:
-    """Live moments of a run again: RUN FAMILY COUNT SEED PATH."""
+    """Live moments of a run again: RUN LOOKS SEED PATH..., as :func:`pieces` names them."""
     import torch
 
     from sage_ext.body import SimulatedBody
@@ -192,14 +196,16 @@ def main() -> None:
     from sage_ext.sleep import relive_moments
     from sage_ext.sleep.kept import save
 
-    run, family, path = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[5])
-    count, seed = int(sys.argv[3]), int(sys.argv[4])
-    config = config_of(run, family)
+    run, looks, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
-    env = SimulatedBody().environment(config)
+    env = SimulatedBody().environment(config_of(run, FAMILIES[0]))
     with Memory.open(run / "memory") as memory:
-        generator = torch.Generator().manual_seed(seed)
-        save(relive_moments(env, memory, config.sleep, count, 0, generator), path)
+        for path in map(Path, sys.argv[4:]):
+            family = path.parent.name.removesuffix(f"-{looks}")
+            number = int(path.stem) * len(FAMILIES) + FAMILIES.index(family)
+            generator = torch.Generator().manual_seed(1000 * seed + number)
+            count = PIECE // looks_of(family, looks)
+            save(relive_moments(env, memory, config_of(run, family).sleep, count, 0, generator), path)
     env.close()
 
 

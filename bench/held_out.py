@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from sage_ext.errors import SageError
@@ -33,7 +34,7 @@ FAMILY = {
 """Task -> what is asked of it, see :mod:`bench.quantities`."""
 POLICIES = ("random", "expert")
 """Half of the episodes each."""
-PIECE = 160
+PIECE = 80
 """Episodes lived in one process at most."""
 
 
@@ -90,24 +91,9 @@ def live(plan: Plan, folder: Path, worlds: int = 16, workers: int = 1) -> Lived:
 
     from sage_ext.memory import Memory
 
-    each = plan.episodes // len(POLICIES)
-    starts = range(0, each, PIECE)
-    pieces = [
-        (
-            policy,
-            replace(plan, seed=plan.seed + number + 10 * piece),
-            min(PIECE, each - start),
-            folder / policy / str(piece),
-        )
-        for number, policy in enumerate(POLICIES)
-        for piece, start in enumerate(starts)
-    ]
-    missing = [piece for piece in pieces if not list(piece[-1].glob("*/summary.json"))]
-    if missing:
-        say(f"held out: {plan.task}, {plan.episodes} episodes")
-    in_parallel([partial(_wake, *piece, worlds) for piece in missing], workers)
+    in_parallel(lives(plan, folder, worlds), workers)
     found: list[Lived] = []
-    for *_, runs in pieces:
+    for *_, runs in _pieces(plan, folder):
         (path,) = (summary.parent for summary in runs.glob("*/summary.json"))
         with Memory.open(path / "memory") as memory:
             whole = [e for e in memory.episodes if e.length == max(x.length for x in memory.episodes)]
@@ -122,9 +108,43 @@ def live(plan: Plan, folder: Path, worlds: int = 16, workers: int = 1) -> Lived:
     )
 
 
+def lives(plan: Plan, folder: Path, worlds: int = 16) -> list[Callable[[], None]]:
+    """What :func:`live` has to simulate, for :func:`in_parallel`."""
+    missing = [piece for piece in _pieces(plan, folder) if not list(piece[-1].glob("*/summary.json"))]
+    if missing:
+        say(f"held out: {plan.task}, {plan.episodes} episodes")
+    return [partial(_wake, *piece, worlds) for piece in missing]
+
+
+def _pieces(plan: Plan, folder: Path) -> list[tuple[str, Plan, int, Path]]:
+    """Of each process: who acts, with which seed, for how many episodes, and where its run goes."""
+    each = plan.episodes // len(POLICIES)
+    return [
+        (policy, replace(plan, seed=plan.seed + n + 10 * k), min(PIECE, each - start), folder / policy / str(k))
+        for n, policy in enumerate(POLICIES)
+        for k, start in enumerate(range(0, each, PIECE))
+    ]
+
+
 def in_parallel(jobs: Sequence[Callable[[], object]], workers: int) -> None:
-    """Do jobs that wait for processes, some at a time; the first failure is raised when those begun have ended."""
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+    """Do jobs that wait for processes, some at a time, each with its share of the cores.
+
+    The first failure is raised when those begun have ended.
+
+    Args:
+        jobs: What to do.
+        workers: How many at a time.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    shares = SimpleQueue[set[int]]()
+    for number in range(max(1, workers)):
+        shares.put(set(cores[number::workers]) or {cores[number % len(cores)]})
+
+    def settle() -> None:
+        # Of this thread, and of the processes it starts: threads of one simulator would else disturb all others.
+        os.sched_setaffinity(0, shares.get())
+
+    with ThreadPoolExecutor(max_workers=max(1, workers), initializer=settle) as pool:
         for done in [pool.submit(job) for job in jobs]:
             done.result()
 

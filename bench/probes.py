@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sage_ext.errors import SageError
 
-from .held_out import FAMILY, Lived, Plan, live
+from .held_out import FAMILY, Lived, Plan, in_parallel, live, lives
 from .table import OURS, Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
@@ -105,12 +105,17 @@ def measure(options: argparse.Namespace) -> Table:
 
 def held_out(task: str, seed: int, preset: str, folder: Path, workers: int) -> tuple[Lived, Lived]:
     """Episodes to fit probes on, and episodes to judge them on."""
-    many, first = FIT_EPISODES[preset], SEED + 1000 * seed
-    plans = (Plan(task, many, first, USUAL), Plan(task, many * 2 // 5, first + 500, USUAL))
-    fit, judge = (
-        live(plan, folder / name, workers=workers) for plan, name in zip(plans, ("fit", "judge"), strict=True)
-    )
+    plans = held_out_plans(task, seed, preset, folder)
+    in_parallel([job for plan, where in plans for job in lives(plan, where)], workers)
+    fit, judge = (live(plan, where) for plan, where in plans)
     return fit, judge
+
+
+def held_out_plans(task: str, seed: int, preset: str, folder: Path) -> tuple[tuple[Plan, Path], tuple[Plan, Path]]:
+    """What :func:`held_out` lives, and where it goes."""
+    many, first = FIT_EPISODES[preset], SEED + 1000 * seed
+    fit, judge = Plan(task, many, first, USUAL), Plan(task, many * 2 // 5, first + 500, USUAL)
+    return (fit, folder / "fit"), (judge, folder / "judge")
 
 
 def untrained(mind: Mind) -> Mind:

@@ -168,7 +168,7 @@ class Mind:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """All cores while large tensors are worked on; see :func:`sage_ext.cycle.run_phases`."""
-        with torch_threads(os.cpu_count() or torch.get_num_threads()):
+        with torch_threads(len(os.sched_getaffinity(0))):
             yield
 
     def precision(self) -> AbstractContextManager[Any]:

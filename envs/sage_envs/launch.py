@@ -65,7 +65,7 @@ def limit_physics_threads(sim: Any) -> None:
     cfg = OvPhysxBackendCfg(device=sim.device, cooked_collider_cache_dir=sim.cfg.physics.cooked_collider_cache_dir)
     # The simulation finds this runtime under the same config when it starts.
     runtime = sim.get_or_create_backend(cfg).physx
-    runtime.set_config_int32(ovphysx.ConfigInt32.NUM_THREADS, min(8, os.cpu_count() or 8))
+    runtime.set_config_int32(ovphysx.ConfigInt32.NUM_THREADS, min(8, len(os.sched_getaffinity(0))))
 
 
 def default_device() -> str:

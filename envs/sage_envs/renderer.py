@@ -56,7 +56,7 @@ class ThreadedRenderer(NewtonWarpRenderer):
 
     def __init__(self, cfg: ThreadedRendererCfg, *args: Any, **kwargs: Any) -> None:
         super().__init__(cfg, *args, **kwargs)
-        count = cfg.threads or min(8, os.cpu_count() or 1)
+        count = cfg.threads or min(8, len(os.sched_getaffinity(0)))
         # The caller's thread casts rays as well, once it has done what it has to do meanwhile.
         self._threads = ThreadPoolExecutor(max_workers=count - 1, thread_name_prefix="rays") if count > 1 else None
         self._count, self._many = count, BANDS * count

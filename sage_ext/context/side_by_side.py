@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-_CORES = os.cpu_count() or 1
+_CORES = len(os.sched_getaffinity(0))
 Job = Callable[[], Any]
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ..config import SleepConfig
 from ..environment import Environment, Observation
+from ..learning.batch import Batch
 from ..learning.changes import CHANGES, width
-from ..learning.objective import Batch
 from ..learning.predictor import widened
 from ..memory import Memory
 from ..mind import with_speed

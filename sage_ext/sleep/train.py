@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..config import SleepConfig
 from ..environment import Observation
-from ..learning.objective import Batch
+from ..learning.batch import Batch
 from ..mind import Mind
 
 CALIBRATION_FRAMES = 512

@@ -11,9 +11,10 @@ import torch
 from sage_ext.context import checkpoint
 from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from sage_ext.errors import SageError
+from sage_ext.learning.batch import Batch
 from sage_ext.learning.changes import CHANGES, width
 from sage_ext.learning.diagnostics import effective_rank
-from sage_ext.learning.objective import FORESEEN, INVARIANT, Batch, Objective
+from sage_ext.learning.objective import FORESEEN, INVARIANT, Objective
 
 from .conftest import BODIES, make_batch, make_history, make_objective
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from sage_ext.config import SleepConfig
 from sage_ext.context import checkpoint
 from sage_ext.context.encoder import ContextEncoder
-from sage_ext.learning.objective import Batch
+from sage_ext.learning.batch import Batch
 from sage_ext.memory import Memory
 from sage_ext.mind import LEARNING, Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
