@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,12 +54,7 @@ ARMS: tuple[Arm, ...] = (
 
 
 class PlainMind(Mind):
-    """A mind that learns on any device as it does on a CPU: in float32, not compiled. What it learns is the same."""
-
-    @property
-    def learner(self) -> Callable[..., Any]:
-        """The objective."""
-        return self.objective
+    """A mind that learns on any device as it does on a CPU, in float32: what it learns is the same."""
 
     def precision(self) -> AbstractContextManager[Any]:
         """Float32."""

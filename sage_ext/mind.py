@@ -17,6 +17,7 @@ from .config import SleepConfig
 from .context import checkpoint
 from .context.encoder import ContextEncoder
 from .errors import SageError
+from .learning.captured import Captured
 from .learning.changes import ChangeHeads
 from .learning.objective import Objective, Weights
 from .learning.predictor import ContextPredictor
@@ -52,7 +53,7 @@ class Mind:
         )
         self.average = AveragedModel(objective, multi_avg_fn=ema(config.average))
         self.learned: dict[str, Any] = dict(FRESH)
-        self._compiled: Any = None
+        self._captured: Captured | None = None
 
     @classmethod
     def create(
@@ -152,13 +153,12 @@ class Mind:
 
     @property
     def learner(self) -> Callable[..., Any]:
-        """The objective to learn with: compiled on a GPU, where starting small kernels takes longer than they do."""
+        """The objective to learn with, one batch an update; see :class:`~sage_ext.learning.captured.Captured`."""
         if self.device.type != "cuda":
             return self.objective
-        if self._compiled is None:
-            self._compiled = torch.compile(self.objective.judge, dynamic=True)
-        judge = self._compiled
-        return lambda batch, generator: judge(batch, self.objective.draw(batch, generator))
+        if self._captured is None:
+            self._captured = Captured(self.objective)
+        return self._captured
 
     def set_rate(self, lr: float) -> None:
         """Learn at this rate from now on."""
@@ -174,7 +174,8 @@ class Mind:
     def precision(self) -> AbstractContextManager[Any]:
         """How numbers are kept while learning: bfloat16 in products on a GPU, float32 on a CPU."""
         if self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
+            # A graph that is replayed would go on with weights that were cast when it was recorded.
+            return torch.autocast("cuda", torch.bfloat16, cache_enabled=False)
         return nullcontext()
 
     @torch.no_grad()

@@ -69,6 +69,7 @@ def consolidate(
         mind.learned["calibrated"] = True
     objective.train()
     seen: dict[str, list[float]] = {}
+    learner = mind.learner if config.accumulate == 1 else objective
     chosen = list(islice(updates(moments.looks, config, generator), most))
     for number, pieces in enumerate(chosen):
         mind.set_rate(config.lr * pace(stretch[0] + (stretch[1] - stretch[0]) * number / len(chosen)))
@@ -79,7 +80,7 @@ def consolidate(
             part = moments.batch(which, mind.device)
             share = len(which) / count
             with mind.precision():
-                losses = mind.learner(part, generator)
+                losses = learner(part, generator)
             (losses["loss"] * share).backward()
             losses |= {"collapsed": objective.collapsed(part)["loss"]}
             # All at once: each number that is read makes a GPU wait.

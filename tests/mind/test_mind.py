@@ -12,7 +12,7 @@ from torch import Tensor
 from sage_ext.config import SleepConfig
 from sage_ext.context import checkpoint
 from sage_ext.context.encoder import ContextEncoder
-from sage_ext.learning.batch import Batch
+from sage_ext.learning.captured import Captured
 from sage_ext.memory import Memory
 from sage_ext.mind import LEARNING, Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
@@ -109,18 +109,8 @@ def test_who_was_saved_learns_on_as_if_nothing_had_been(
     assert equal(again.optimizer.state_dict()["state"][0], mind.optimizer.state_dict()["state"][0])
 
 
-def test_only_a_gpu_compiles_and_once(remembered: Remembered, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[object] = []
-
-    def compile_(judge: object, **options: bool) -> object:
-        compiled.append(judge)
-        return lambda batch, chance: (batch, chance)
-
-    monkeypatch.setattr(torch, "compile", compile_)
+def test_only_a_gpu_captures_and_once(remembered: Remembered) -> None:
     mind = make_mind(remembered[0], asked())
-    assert mind.learner is mind.objective and not compiled
+    assert mind.learner is mind.objective
     mind.device = torch.device("cuda")
-    batch = Batch({}, {}, torch.zeros(3, 1, 2))
-    found, chance = mind.learner(batch, seeded())
-    assert found is batch and len(chance.luck) == 3
-    assert mind.learner(batch, seeded()) and compiled == [mind.objective.judge]
+    assert isinstance(mind.learner, Captured) and mind.learner is mind.learner
