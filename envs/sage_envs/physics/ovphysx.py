@@ -78,12 +78,15 @@ class OvPhysxEngine:
         if knob == "gravity":
             return {"world": self._scene_gravity() + self._extra}
         if knob in MATERIAL:
-            return {name: self._material(name)[..., MATERIAL.index(knob)].clone() for name in self._materials}
-        if knob == "mass_scale":
+            found = {name: self._material(name)[..., MATERIAL.index(knob)] for name in self._materials}
+        elif knob == "mass_scale":
             masses = wp.to_torch(self._objects.get_attribute(self._types.TensorType.RIGID_BODY_MASS))
-            return {"objects": masses.reshape(self._num_envs, -1).clone()}
-        limits = wp.to_torch(self._robot.root_view.get_attribute(self._types.DOF_MAX_FORCE))
-        return {"robot": limits.reshape(self._num_envs, -1).clone()}
+            found = {"objects": masses.reshape(self._num_envs, -1)}
+        else:
+            limits = wp.to_torch(self._robot.root_view.get_attribute(self._types.DOF_MAX_FORCE))
+            found = {"robot": limits.reshape(self._num_envs, -1)}
+        # The engine keeps these on the CPU, whatever the scene runs on.
+        return {name: value.to(self._extra.device, copy=True) for name, value in found.items()}
 
     def resize(self, scale: Tensor, largest: float) -> None:
         """Nothing: shapes are cooked, objects are there in each size; see :meth:`hold`."""
