@@ -161,6 +161,7 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
     stretch = memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
     draw(config.variations, "rearranged", 6, generator)
     rows, actions, sights = stretch["snapshot"][:, 1], stretch["action"][:, 1:5], []
+    views = []
     for branch in ("varied", "remembered"):
         lived = env.relive(env.rearrange(rows, generator), actions, start=True, located=True)
         looks = getattr(found, branch)
@@ -171,7 +172,10 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
         for key, value in lived["policy"].items():
             assert torch.equal(looks[key][:, 1:], value), (branch, key)
         sights.append(lived["sight"]["position"].flatten(2))
+        views.append(in_view(lived["sight"], looks["depth"]))
     assert torch.equal(found.change["object_position"], sights[0] - sights[1])
+    assert torch.equal(found.change["object_seen"], views[0].float() - views[1].float())
+    assert found.asked["object_seen"].all(), "in view or not can always be told"
     assert (found.match == -1).all(), "no look of one shows what the other shows"
     assert found.asked["object_position"].float().mean() > 0.5
 
