@@ -147,7 +147,8 @@ class VectorStem(nn.Module):
         before = F.linear(x, first.weight)
         scale = _BENT * _gain(before.std(0))
         first.weight.mul_(scale.unsqueeze(1))
-        first.bias.copy_(torch.linspace(-_BENT, _BENT, len(first.bias)) - before.mean(0) * scale)
+        spread = torch.linspace(-_BENT, _BENT, len(first.bias), device=x.device)
+        first.bias.copy_(spread - before.mean(0) * scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, size)`` in SI units -> ``(N, width)``."""
