@@ -83,3 +83,10 @@ def test_a_calibrated_perceptron_bends() -> None:
     spoken = torch.zeros(1, 64)
     spoken[:, 6:] = 10.0
     assert stem(spoken).abs().max() < 100, "what was silent does not shout"
+
+
+def test_a_perceptron_is_calibrated_wherever_it_lies() -> None:
+    """The meta device stands in for a GPU: like it, it refuses tensors that lie on the CPU."""
+    stem = VectorStem(64, 256, 128).to("meta")
+    stem.calibrate(torch.zeros(16, 64, device="meta"))
+    assert stem.layers[0].bias.device.type == "meta"
