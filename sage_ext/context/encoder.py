@@ -285,7 +285,8 @@ class ContextEncoder(nn.Module):
 
     def _points(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         pictures = [inputs[k].flatten(0, 1) if k in inputs else None for k in ("visual", "depth")]
-        there = flags[..., [SENSES.index("visual"), SENSES.index("depth")]].flatten(0, 1)
+        # Not by a list, which would be copied to a GPU each time.
+        there = torch.stack([flags[..., SENSES.index(k)] for k in ("visual", "depth")], -1).flatten(0, 1)
         found: Tensor = self.landmarks(*pictures, there)
         return found.unflatten(0, flags.shape[:2])
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from sage_ext.learning.captured import Captured, Flat, flatten, gather
 from sage_ext.learning.objective import Objective
@@ -47,3 +51,34 @@ def test_a_shape_is_recorded_when_it_is_met_again(objective: Objective, monkeypa
     assert len(recorded) == 1
     learner(other)
     assert len(recorded) == 2 and recorded[1] > recorded[0]
+
+
+class _FromTheProcessor(TorchDispatchMode):
+    """Notes operations that read tensors of the processor, apart from filling with a plain number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = tree_flatten((args, kwargs or {}))[0]
+        if any(isinstance(value, torch.Tensor) and value.device.type == "cpu" for value in given):
+            self.found.add(str(func))
+        return func(*args, **kwargs or {})
+
+
+def test_nothing_comes_from_the_processor_while_a_graph_is_recorded(objective: Objective) -> None:
+    batch = replace(make_batch(), history=make_history(), forget=torch.arange(16) % 2 == 0)
+    objective.train()
+    layout, tensors = flatten(batch, objective.draw(batch, None))
+    # Tensors without numbers can be on a GPU that is not there.
+    with FakeTensorMode():
+        for module in objective.modules():
+            for name, value in [*module._parameters.items(), *module._buffers.items()]:
+                fake = torch.empty(value.shape, dtype=value.dtype, device="cuda")
+                setattr(module, name, torch.nn.Parameter(fake) if name in module._parameters else fake)
+        there = tuple(torch.empty(t.shape, dtype=t.dtype, device="cuda") for t in tensors)
+        with _FromTheProcessor() as processor:
+            losses = objective.judge(*gather(layout, there))
+    assert losses["loss"].device.type == "cuda"
+    assert processor.found <= {"aten.lift_fresh.default", "aten.fill_.Tensor", "prim.device.default"}
