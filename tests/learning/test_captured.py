@@ -74,7 +74,7 @@ def test_nothing_comes_from_the_processor_while_a_graph_is_recorded(objective: O
     # Tensors without numbers can be on a GPU that is not there.
     with FakeTensorMode():
         for module in objective.modules():
-            for name, value in [*module._parameters.items(), *module._buffers.items()]:
+            for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
                 fake = torch.empty(value.shape, dtype=value.dtype, device="cuda")
                 setattr(module, name, torch.nn.Parameter(fake) if name in module._parameters else fake)
         there = tuple(torch.empty(t.shape, dtype=t.dtype, device="cuda") for t in tensors)
