@@ -65,10 +65,13 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     actions = torch.cat([s.actions[some] for s, some in parts])
     order = torch.randperm(len(context), generator=torch.Generator().manual_seed(0))
     judge = learn(context[order], actions[order], START, 2 * len(order) // 3)
-    evidence = {
-        name: judge.evidence(contexts(mind, _seen(getattr(sets, name), senses)), getattr(sets, name).actions)
-        for name in JUDGED
-    }
+
+    def weighed(scenes: Scenes) -> Tensor:
+        found = contexts(mind, _seen(scenes, senses))
+        return judge.evidence(found, scenes.actions.to(found.device)).cpu()
+
+    evidence = {name: weighed(getattr(sets, name)) for name in JUDGED}
+    judge.cpu()
 
     def equal(_: Left) -> Scores:
         return {name: judge.score(judge.weigh(value).looks, START) for name, value in evidence.items()}
@@ -98,7 +101,7 @@ def by_geometry(sets: Sets, path: Callable[[Observation], Tensor]) -> tuple[Scor
         sets: The scenes.
         path: Senses -> the trajectory ``(n, T, d)``.
     """
-    signals = {name: geometric_signals(path(getattr(sets, name).senses)) for name in JUDGED}
+    signals = {name: geometric_signals(path(getattr(sets, name).senses)).cpu() for name in JUDGED}
 
     def mean(_: Left) -> Scores:
         return {name: standard_mean(value, signals["usual"]) for name, value in signals.items()}
@@ -145,7 +148,7 @@ def _best(sets: Sets, each: list[Scores]) -> Scorer:
 
 
 def _fixed(sets: Sets, score: Callable[[Scenes], Tensor]) -> Scorer:
-    scores = {name: score(getattr(sets, name)) for name in JUDGED}
+    scores = {name: score(getattr(sets, name)).cpu() for name in JUDGED}
     return Scorer(lambda _: scores)
 
 

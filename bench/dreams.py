@@ -196,7 +196,7 @@ def _scorers(
 
     def fresh() -> Mind:
         made = untrained(mind())
-        made.objective.encoder.calibrate({k: v[:16] for k, v in scenes.known.senses.items()})
+        made.objective.encoder.calibrate({k: v[:16].to(made.device) for k, v in scenes.known.senses.items()})
         return made
 
     @cache

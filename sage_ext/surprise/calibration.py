@@ -76,7 +76,7 @@ class Logistic:
         for _ in range(STEPS):
             p = torch.sigmoid(x @ beta)
             slope = x.T @ (weight * (p - target))
-            curve = (x * (weight * p * (1 - p)).unsqueeze(1)).T @ x + 1e-9 * torch.eye(2, dtype=x.dtype)
+            curve = (x * (weight * p * (1 - p)).unsqueeze(1)).T @ x + 1e-9 * torch.eye(2).to(x)
             move = torch.linalg.solve(curve, slope).clamp(-2.0, 2.0)
             beta = beta - move
             if float(move.abs().max()) < 1e-9:
