@@ -1,4 +1,4 @@
-"""One result of ``bench.tasks``: an arm plays a task under a condition, in a process of its own."""
+"""Results of ``bench.tasks``: arms play a task under a condition, one after the other in the same rooms."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Plan:
 
     Attributes:
         kind: ``sage``, ``cnn``, ``expert`` or ``random``.
-        folder: A run for ``sage``, what :func:`bench.tasks_cnn.train` wrote for ``cnn``; None for the others.
+        folder: What holds a ``policy`` for ``sage``, what :func:`bench.tasks_cnn.train` wrote for ``cnn``; None for the
+            others.
         like: A run whose task, with all its settings, is played; None for the task's defaults.
         task: Its id.
         condition: Key of :data:`CONDITIONS`.
@@ -82,49 +83,50 @@ def config_of(plan: Plan) -> PlayConfig:
     return load_play_config([*same, *sizes, *CONDITIONS[plan.condition].settings])
 
 
-def policy_of(plan: Plan, env: Environment) -> Policy:
-    """Who plays."""
+def policy_of(plan: Plan, env: Environment, device: str = "cpu") -> Policy:
+    """Who plays, thinking on a device."""
     missing = CONDITIONS[plan.condition].missing
     lacking = () if missing is None else (missing,)
     if plan.kind == "sage":
         from sage_ext.act.sources import learned
 
-        return learned(Path(str(plan.folder)) / "policy", env, lacking)
+        return learned(Path(str(plan.folder)) / "policy", env, lacking, device)
     if plan.kind == "cnn":
         from .tasks_cnn import CnnPolicy
 
-        return CnnPolicy(Path(str(plan.folder)), lacking)
+        return CnnPolicy(Path(str(plan.folder)), lacking, device)
     from sage_ext.body import SimulatedBody
 
     return SimulatedBody().policy(plan.kind, env, plan.seed)
 
 
-def played(plan: Plan, env: Environment) -> dict[str, Any]:
+def played(plan: Plan, env: Environment, device: str = "cpu") -> dict[str, Any]:
     """Play, and count; of each episode only whether it succeeded is kept."""
     from sage_ext.play import play, summary
 
     start = time.monotonic()
-    found = summary(play(env, policy_of(plan, env), plan.episodes, plan.seed))
+    found = summary(play(env, policy_of(plan, env, device), plan.episodes, plan.seed))
     kept = {k: found[k] for k in ("episodes", "successes", "success_rate", "mean_return", "mean_length")}
-    return {**asdict(plan), **kept, "seconds": round(time.monotonic() - start, 1)}
+    return {**asdict(plan), **kept, "device": device, "seconds": round(time.monotonic() - start, 1)}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Play a plan, given as JSON, and write its result to a file."""
+    """Play plans, a JSON object of result file -> plan, that differ in who plays."""
     import torch
 
     from sage_ext.body import SimulatedBody
     from sage_ext.runs import as_json, write_whole
 
     parser = argparse.ArgumentParser(prog="python -m bench.tasks_play", description=main.__doc__)
-    parser.add_argument("plan")
-    parser.add_argument("result", type=Path)
+    parser.add_argument("plans")
+    parser.add_argument("device")
     options = parser.parse_args(argv)
-    plan = Plan(**json.loads(options.plan))
+    plans = {Path(path): Plan(**given) for path, given in json.loads(options.plans).items()}
     torch.set_num_threads(1)
-    env = SimulatedBody().environment(config_of(plan))
+    env = SimulatedBody().environment(config_of(next(iter(plans.values()))))
     try:
-        write_whole(options.result, as_json(played(plan, env)))
+        for path, plan in plans.items():
+            write_whole(path, as_json(played(plan, env, options.device)))
     finally:
         env.close()
     return 0

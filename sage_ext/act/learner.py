@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -22,7 +23,6 @@ from ..environment import derived_seed
 from ..memory import Memory
 from ..mind import Mind, ema
 from ..report import Reporter
-from ..runs import Run
 from ..sage.core import SageCore
 from ..sage.policy import SagePolicy
 from .contexts import Contexts, encode, fingerprint, views
@@ -46,6 +46,18 @@ class Stop(Protocol):
         """Raise where a stop was asked for, after saving."""
 
 
+class Folders(Protocol):
+    """The part of :class:`sage_ext.runs.Run` that is needed here."""
+
+    @property
+    def policy(self) -> Path:
+        """Where the policy goes."""
+
+    @property
+    def acting(self) -> Path:
+        """Where what learns is kept."""
+
+
 class Learner:
     """What learns to act in a run: it goes on from where it was.
 
@@ -65,7 +77,7 @@ class Learner:
         config: ActConfig,
         mind: Mind,
         memory: Memory,
-        run: Run,
+        run: Folders,
         space: gym.Space,
         reporter: Reporter,
         stop: Stop,
