@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--demonstrations", type=_count, default=60, metavar="N", help="episodes of the expert (default 60)")
     add("--consolidations", type=_count, default=3000, metavar="N", help="moments of a sleep (default 3000)")
     add("--updates", type=_count, default=2000, metavar="N", help="of weights that learn to act (default 2000)")
+    add("--batch", type=_count, metavar="N", help="stretches an update of SAGE's (default: as in config/act)")
     add("--cnn-batch", type=_count, default=64, metavar="N", help="looks an update of the CNN (default 64)")
     add("--workers", type=_count, default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
         help="processes side by side (default: half the cores)")  # fmt: skip
@@ -103,7 +104,7 @@ def measure(options: argparse.Namespace) -> Table:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     names = options.arms or arms.names
     seeds = list(range(options.seed, options.seed + options.seeds))
-    spent = ("preset", "episodes", "demonstrations", "consolidations", "updates", "cnn_batch", "device")
+    spent = ("preset", "episodes", "demonstrations", "consolidations", "updates", "batch", "cnn_batch", "device")
     given = {"sage": options.sage, "mind": options.mind}
     table = Table("tasks", {key: getattr(options, key) for key in spent} | given, seeds)
     found: dict[tuple[str, int], list[Source]] = {}

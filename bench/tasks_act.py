@@ -31,7 +31,7 @@ class Kept:
     acting: Path
 
 
-def learn(run: Path, mind: Path, folder: Path, updates: int, device: str, seed: int) -> None:
+def learn(run: Path, mind: Path, folder: Path, updates: int, batch: int | None, device: str, seed: int) -> None:
     """Learn, and say how long it took; what was interrupted is gone on with.
 
     Args:
@@ -39,13 +39,14 @@ def learn(run: Path, mind: Path, folder: Path, updates: int, device: str, seed: 
         mind: Folder that :meth:`sage_ext.mind.Mind.save` wrote; only its encoder is used, whatever its task.
         folder: Where the policy goes.
         updates: Of the weights.
+        batch: Stretches an update; None for as many as configured.
         device: Torch device.
         seed: Of everything that is drawn.
     """
     import gymnasium as gym
 
     start = time.monotonic()
-    config = load_config([f"act.updates={updates}"])
+    config = load_config([f"act.updates={updates}", *([] if batch is None else [f"act.batch={batch}"])])
     with Memory.open(run / "memory") as memory, StopRequest() as stop:
         known = Mind.load(mind, config.sleep, device)
         width = memory.sample(1, keys=["action"])["action"].shape[-1]

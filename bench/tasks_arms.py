@@ -138,12 +138,12 @@ class Arms:
     def _learned(self, arm: str, mind: Path, task: str, seed: int) -> Source:
         """What learned to act on a mind's contexts, from the demonstrations."""
         options, run = self._options, self.demonstrations(task, seed)
-        spent = f"{_digest(mind / 'checkpoint.json')}-{options.demonstrations}-{options.updates}"
+        spent = f"{_digest(mind / 'checkpoint.json')}-{options.demonstrations}-{options.updates}-{options.batch}"
         folder = self._folder(task, seed) / f"act-{_slug(arm)}-{spent}"
         if not (folder / "act.json").is_file():
             say(f"learning to act: {task}, {arm}, seed {seed}, {options.updates} updates")
             settings = {"run": str(run), "mind": str(mind), "folder": str(folder), "updates": options.updates}
-            settings |= {"device": options.device, "seed": seed}
+            settings |= {"batch": options.batch, "device": options.device, "seed": seed}
             module("bench.tasks_act", json.dumps(settings), log=folder.with_suffix(".log"))
         told = json.loads((folder / "act.json").read_text(encoding="utf-8"))
         policy = folder / "policy" / "checkpoint.json"

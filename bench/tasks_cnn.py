@@ -21,20 +21,22 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torchvision.models import resnet18
 
+from sage_ext.act.learner import NEARER
 from sage_ext.context.checkpoint import load_state, save_state
 from sage_ext.context.layout import SENSES
 from sage_ext.context.stems import symlog
 from sage_ext.environment import derived_seed
 from sage_ext.memory import Memory
 from sage_ext.mind import ema
+from sage_ext.sleep.train import pace
 
 from .table import say
 
 PICTURES = ("visual", "depth")
 GRID = 4
 """Rows and columns of the last map."""
-LR, WEIGHT_DECAY, AVERAGE = 3e-4, 0.01, 0.99
-"""As in ``config/act/default.yaml``."""
+LR, WEIGHT_DECAY, AVERAGE = 1e-3, 0.01, 0.99
+"""As in ``config/act/default.yaml``, and paced as there."""
 
 
 class Cnn(nn.Module):
@@ -120,7 +122,7 @@ def train(
         lengths = torch.tensor([len(e) for e in episodes])
         label = torch.cat([e["label"] for e in episodes]).to(device)
         counts = torch.cat([e["labelled"] for e in episodes]).float().to(device)
-        looks = Looks(memory, device)
+        looks, nearer = Looks(memory, device), NEARER ** torch.arange(chunk, device=device)
         torch.manual_seed(derived_seed(seed, "cnn"))
         net = Cnn(looks.vectors, label.shape[-1], chunk).to(device)
         average = AveragedModel(net, multi_avg_fn=ema(AVERAGE))
@@ -138,8 +140,11 @@ def train(
             lost = torch.rand(batch, generator=generator) < dropout
             missing = torch.randint(len(SENSES), (batch,), generator=generator)
             present = {k: (~(lost & (missing == SENSES.index(k)))).to(device, non_blocking=True) for k in senses}
+            for group in optimizer.param_groups:
+                group["lr"] = LR * pace(number / updates)
             with precision:
                 missed = (net(senses, present) - label[rows]).abs().mean(-1)
+                weight = weight * nearer
                 loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sage_ext.context.layout import SENSES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sage_ext.environment import Environment, Policy
+    from sage_ext.play import Episode
     from sage_ext.play_config import PlayConfig
 
 
@@ -100,14 +103,34 @@ def policy_of(plan: Plan, env: Environment, device: str = "cpu") -> Policy:
     return SimulatedBody().policy(plan.kind, env, plan.seed)
 
 
-def played(plan: Plan, env: Environment, device: str = "cpu") -> dict[str, Any]:
-    """Play, and count; of each episode only whether it succeeded is kept."""
-    from sage_ext.play import play, summary
+class _Decided(Exception):
+    """Every world's only episode has ended, or is a success already."""
 
-    start = time.monotonic()
-    found = summary(play(env, policy_of(plan, env, device), plan.episodes, plan.seed))
-    kept = {k: found[k] for k in ("episodes", "successes", "success_rate", "mean_return", "mean_length")}
-    return {**asdict(plan), **kept, "device": device, "seconds": round(time.monotonic() - start, 1)}
+
+def played(plan: Plan, env: Environment, device: str = "cpu") -> dict[str, Any]:
+    """Play, and count; of each episode only whether it succeeded is kept, so that nothing is played beyond that."""
+    from sage_ext.play import play
+
+    start, ended, now = time.monotonic(), dict[tuple[int, int], bool](), 0
+
+    def before_step(observation: dict[str, Any], reached: Tensor) -> None:
+        nonlocal now
+        going = [w for w in range(env.num_envs) if (w, 0) not in ended]
+        now = int(reached[going].sum())
+        if plan.episodes == env.num_envs and now == len(going):
+            raise _Decided
+
+    def after_step(over: list[Episode]) -> None:
+        ended.update({(e.world, e.number): bool(e.success) for e in over})
+
+    try:
+        play(env, policy_of(plan, env, device), plan.episodes, plan.seed, before_step, after_step)
+        now = 0
+    except _Decided:
+        pass
+    successes = sum(ended.values()) + now
+    kept = {"successes": successes, "success_rate": successes / plan.episodes, "device": device}
+    return {**asdict(plan), **kept, "seconds": round(time.monotonic() - start, 1)}
 
 
 def main(argv: list[str] | None = None) -> int:

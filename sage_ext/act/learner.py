@@ -25,6 +25,7 @@ from ..mind import Mind, ema
 from ..report import Reporter
 from ..sage.core import SageCore
 from ..sage.policy import SagePolicy
+from ..sleep.train import pace
 from .contexts import Contexts, encode, fingerprint, views
 from .lessons import Batch, chosen_objective, gather
 
@@ -34,6 +35,8 @@ CALIBRATION = 2000
 """Contexts from which the compression starts."""
 PONDER = 0.001
 """Weight of the cost of H's steps."""
+NEARER = 0.8
+"""How much an action of a chunk counts beside the one before it: the first is done, the others are foretold."""
 LARGEST_GRADIENT = 1.0
 READ_EVERY = 25
 """Updates between two readings of the loss where reading it is to wait for it."""
@@ -85,6 +88,7 @@ class Learner:
     ) -> None:
         self._config, self._mind, self._memory, self._run, self._space = config, mind, memory, run, space
         self._reporter, self._stop, self._seed = reporter, stop, seed
+        self._nearer = NEARER ** torch.arange(config.chunk, device=mind.device)
         self.learned: dict[str, Any] = {"updates": 0, "calibrated": False}
         self._load()
 
@@ -110,7 +114,7 @@ class Learner:
             if saved.optimizer is not None:
                 checkpoint.restore_optimizer(self._optimizer, saved.optimizer)
                 for group in self._optimizer.param_groups:
-                    group.update(lr=config.lr, weight_decay=config.weight_decay)
+                    group.update(weight_decay=config.weight_decay)
 
     def go(self, mark: list[int], live: Callable[[int], float]) -> dict[str, Any]:
         """Learn, and with rounds of DAgger live and learn again.
@@ -203,12 +207,15 @@ class Learner:
         return torch.Generator().manual_seed(derived_seed(self._seed, *use))
 
     def _update(self, batch: Batch) -> Tensor:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
         with self._mind.precision():
             # Every stretch begins with nothing known, so none has to be reset.
             chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
             missed = (chunk - batch.target).abs().mean(-1)
-            loss = (missed * batch.weight).sum() / batch.weight.sum().clamp(min=1e-6)
+            weight = batch.weight * self._nearer
+            loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
             (loss + PONDER * extras.cost.mean()).backward()
         torch.nn.utils.clip_grad_norm_(self.core.parameters(), LARGEST_GRADIENT)
         self._optimizer.step()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import tasks, tasks_act, tasks_arms, tasks_cnn
+from bench import tasks, tasks_act, tasks_arms, tasks_cnn, tasks_play
 from bench.table import Table
 from bench.tasks import add_rows, main
 from bench.tasks_arms import named
@@ -132,6 +132,27 @@ def test_a_result_is_played_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert main([*argv, "--episodes", "40"]) == 0 and len(played) == 16
 
 
+@pytest.mark.parametrize(("worlds", "stops"), [(3, True), (2, False)])
+def test_play_ends_when_nothing_can_change(worlds: int, stops: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = BallWorld(worlds, 40, 32)
+    steps, step = [], env.step
+
+    def counted(action: torch.Tensor) -> Any:
+        """The first world's episode ends after 3 steps as a failure, the others succeed after 5."""
+        steps.append(len(steps))
+        *outcome, extras = step(action)
+        late = len(steps) >= 5
+        extras = {"success": torch.tensor([False] + [late] * (worlds - 1))}
+        outcome[2] = torch.tensor([len(steps) == 3] + [len(steps) % 40 == 0] * (worlds - 1))
+        return (*outcome, extras)
+
+    monkeypatch.setattr(env, "step", counted)
+    monkeypatch.setattr(tasks_play, "policy_of", lambda *_: Push(env, 0, expert=True))
+    found = tasks_play.played(Plan("expert", None, None, "Sage-Reach", "nominal", 3, 3, 7), env)
+    assert (found["successes"], found["success_rate"]) == ((2, 2 / 3) if stops else (1, 1 / 3))
+    assert len(steps) == 5 if stops else len(steps) > 5
+
+
 def test_a_failure_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
@@ -154,7 +175,7 @@ def test_arms_learn_to_act_on_given_minds_from_the_same_demonstrations(
 ) -> None:
     options = argparse.Namespace(
         sage=[], mind=["a=" + str(tmp_path / "a-{seed}"), "b=" + str(tmp_path / "b-{seed}")], demonstrations=2,
-        worlds=2, updates=4, device="cpu", keep=tmp_path / "keep",
+        worlds=2, updates=4, batch=2, device="cpu", keep=tmp_path / "keep",
     )  # fmt: skip
     env = BallWorld(2, 20, 32)
 
