@@ -37,6 +37,9 @@ PONDER = 0.001
 """Weight of the cost of H's steps."""
 NEARER = 0.8
 """How much an action of a chunk counts beside the one before it: the first is done, the others are foretold."""
+SLOWER = 0.1
+"""Learning rate of H and the compression beside that of L: each of their numbers has thousands of inputs, which would
+move it far at once."""
 LARGEST_GRADIENT = 1.0
 READ_EVERY = 25
 """Updates between two readings of the loss where reading it is to wait for it."""
@@ -105,9 +108,10 @@ class Learner:
                 saved = None
         self.core = (core if saved is None else before).to(self._mind.device)
         self.average, self._enter = deepcopy(self.core), ema(config.average)
-        self._optimizer = torch.optim.AdamW(
-            self.core.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
+        quick = list(self.core.fast.parameters())
+        slow = [*self.core.slow.parameters(), *self.core.bottleneck.parameters()]
+        groups = [{"params": quick, "share": 1.0}, {"params": slow, "share": SLOWER}]
+        self._optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
         if saved is not None:
             self.average.load_state_dict(saved.modules["core"].state_dict())
             self.learned = saved.extra["learned"]
@@ -208,7 +212,7 @@ class Learner:
 
     def _update(self, batch: Batch) -> Tensor:
         for group in self._optimizer.param_groups:
-            group["lr"] = self._config.lr * pace(self.learned["done"] / self._config.updates)
+            group["lr"] = group["share"] * self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
         with self._mind.precision():
             # Every stretch begins with nothing known, so none has to be reset.

@@ -97,9 +97,13 @@ class Sources:
         body: Makes ``random`` and ``expert``.
         env: Where they act.
         disturbance: Of those who know what they want; see :class:`sage_ext.act.disturbed.Disturbed`.
+        device: Where what was learned thinks; where it acts by default.
     """
 
-    def __init__(self, folder: Path, body: Makes, env: Environment, disturbance: float) -> None:
+    def __init__(
+        self, folder: Path, body: Makes, env: Environment, disturbance: float, device: str | None = None
+    ) -> None:
+        self._device = device
         self._body, self._env, self._disturbance = body, env, disturbance
         self._folder, self._read = folder, ""
         self._sage: Sage | None = None
@@ -135,6 +139,6 @@ class Sources:
         """What was learned so far, read anew where it has changed."""
         now = (self._folder / FILE).read_text(encoding="utf-8")
         if self._sage is None or now != self._read:
-            self._sage, self._read = learned(self._folder, self._env), now
+            self._sage, self._read = learned(self._folder, self._env, device=self._device), now
         self._sage.policy.reset()
         return self._sage
