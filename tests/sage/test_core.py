@@ -221,3 +221,12 @@ def test_bad_input_is_named(core: SageCore) -> None:
     for call, message in cases:
         with pytest.raises(SageError, match=message):
             call()
+
+
+def test_products_in_bfloat16_leave_the_state_in_float32() -> None:
+    core = make_core(h_every=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        chunk, state, extras = core.sequence(make_context(2, 5), make_observation(2, 5))
+        (chunk.square().mean() + extras.cost.mean()).backward()
+    assert state.dtype == torch.float32
+    torch.testing.assert_close(state, core.sequence(make_context(2, 5), make_observation(2, 5))[1], atol=0.1, rtol=0.1)
