@@ -15,7 +15,7 @@ from sage_ext.errors import SageError
 from sage_ext.report import Reporter
 
 from .held_out import FAMILY, module
-from .table import OURS, Table, arguments, run_bench, say
+from .table import OURS, Table, add_workers, arguments, run_bench, say
 from .tasks_play import Plan
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--consolidations", type=_count, default=600, metavar="N", help="moments of a sleep (default 600)")
     add("--updates", type=_count, default=600, metavar="N", help="of weights that learn to act, a cycle (default 600)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings of the run")
+    add_workers(parser)
     add("--device", help="of learning and thinking (default: the simulator's)")
     add("--keep", type=Path, default=Path("runs") / "loop", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))
@@ -182,7 +183,7 @@ def _score(options: argparse.Namespace, keep: Path, number: int) -> float:
 
         say(f"loop: probes, after {number} cycles")
         mind = Mind.load(keep / f"cycle-{number}" / "checkpoint", load_config().sleep, "cpu")
-        sets = held_out(options.task, options.seed, options.preset, keep / "held_out")
+        sets = held_out(options.task, options.seed, options.preset, keep / "held_out", options.workers)
         path.write_text(json.dumps({"score": mean_score(probe(mind, options.task, *sets)["whole"])}), encoding="utf-8")
     return float(_read(path)["score"])
 

@@ -214,7 +214,7 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = group["share"] * self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
-        with self._mind.precision():
+        with torch.autocast("cuda", torch.bfloat16, enabled=self._mind.device.type == "cuda"):
             # Every stretch begins with nothing known, so none has to be reset.
             chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
             missed = (chunk - batch.target).abs().mean(-1)

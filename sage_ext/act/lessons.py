@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,9 +78,13 @@ class Lessons:
         self._missing = torch.tensor([SENSES.index(v.missing) if v.missing else -1 for v in views])
         self._held: tuple[Tensor, dict[str, Tensor]] | None = None
         if self._device.type != "cpu":
-            lived = [memory.episode(episode, self._keys)["observation"] for episode in target]
-            felt = {name: torch.cat([part[name] for part in lived]).to(self._device) for _, name in self._keys}
-            self._held = torch.from_numpy(np.array(self._rows)).to(self._device), felt
+            self._hold(target)
+
+    def _hold(self, episodes: Iterable[int]) -> None:
+        """Put all contexts, and the senses of episodes in the order of their targets, where batches are wanted."""
+        lived = [self._memory.episode(episode, self._keys)["observation"] for episode in episodes]
+        felt = {name: torch.cat([part[name] for part in lived]).to(self._device) for _, name in self._keys}
+        self._held = torch.from_numpy(np.array(self._rows)).to(self._device), felt
 
     def __len__(self) -> int:
         """How many steps there are, those of each view counted."""
