@@ -7,19 +7,17 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sage_ext.errors import SageError
 
-from .held_out import FAMILY, module
-from .table import Table, arguments, run_bench, say
+from .held_out import FAMILY, in_parallel, module
+from .table import Table, add_workers, arguments, run_bench, say
 from .tasks_arms import Arms, Source
 from .tasks_play import CONDITIONS, Plan
 
@@ -77,8 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--updates", type=_count, default=2000, metavar="N", help="of weights that learn to act (default 2000)")
     add("--batch", type=_count, metavar="N", help="stretches an update of SAGE's (default: as in config/act)")
     add("--cnn-batch", type=_count, default=64, metavar="N", help="looks an update of the CNN (default 64)")
-    add("--workers", type=_count, default=max(1, (os.cpu_count() or 1) // 2), metavar="N",
-        help="processes side by side (default: half the cores)")  # fmt: skip
+    add_workers(parser)
     add("--device", help="of learning and thinking (default: a GPU, if there is one)")
     add("--keep", type=Path, default=Path("runs") / "tasks", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))
@@ -115,8 +112,9 @@ def measure(options: argparse.Namespace) -> Table:
     def play(task: str, condition: str, seed: int) -> None:
         played(options, arms.like(task, seed), task, condition, found[task, seed], seed)
 
-    _each(options.workers, learn, itertools.product(options.tasks, seeds))
-    _each(options.workers, play, itertools.product(options.tasks, options.conditions, seeds))
+    in_parallel([partial(learn, *each) for each in itertools.product(options.tasks, seeds)], options.workers)
+    rooms = itertools.product(options.tasks, options.conditions, seeds)
+    in_parallel([partial(play, *each) for each in rooms], options.workers)
     for task, (number, arm) in itertools.product(options.tasks, enumerate(names)):
         sources = {seed: found[task, seed][number] for seed in seeds}
         rates = {
@@ -128,15 +126,6 @@ def measure(options: argparse.Namespace) -> Table:
         if told:
             table.add(arm, f"{task}/training", "seconds", statistics.fmean(told))
     return table
-
-
-def _each(workers: int, work: Callable[..., None], arguments: Iterable[tuple[Any, ...]]) -> None:
-    """Work side by side, the first in order first; an error is raised once all else is done."""
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(work, *each) for each in arguments]
-        wait(jobs)
-    for job in jobs:
-        job.result()
 
 
 def add_rows(table: Table, task: str, arm: str, rates: dict[str, list[float]], episodes: int) -> None:
