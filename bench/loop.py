@@ -124,15 +124,14 @@ def measure(options: argparse.Namespace) -> Table:
     spent = ("task", "cycles", "worlds", "episodes", "consolidations", "updates", "set", "device")
     table = Table("loop", {key: getattr(options, key) for key in spent}, [options.seed])
     awake = _read(keep / "awake.json")
-    successes, scores = [], []
-    for number in range(options.cycles + 1):
-        case = f"cycle {number}"
-        successes.append(_success(options, keep, number))
-        table.add(OURS, case, "success", successes[-1])
+    every = range(options.cycles + 1)
+    successes = [_success(options, keep, number) for number in every]
+    scores = [_score(options, keep, number) for number in every[1:]]
+    for number in every:
+        table.add(OURS, f"cycle {number}", "success", successes[number])
         if number:
-            table.add(OURS, case, "awake", float(awake[str(number)]))
-            scores.append(_score(options, keep, number))
-            table.add(OURS, case, "score", scores[-1])
+            table.add(OURS, f"cycle {number}", "awake", float(awake[str(number)]))
+            table.add(OURS, f"cycle {number}", "score", scores[number - 1])
     curve(successes, scores, options.json.with_suffix(".png"), options.task)
     return table
 
