@@ -171,6 +171,7 @@ def parts(policy: SagePolicy, looks: Sequence[Look], count: int) -> dict[str, fl
         .method("encoder", policy.encoder, "step")
         .method("H", policy.core.slow, "forward")
         .method("compression", policy.core.bottleneck, "standard", "forward")
+        .method("L", policy.core.fast.glance, "forward")
         .method("L", policy.core.fast, "forward")
     )
     try:

@@ -21,20 +21,22 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torchvision.models import resnet18
 
+from sage_ext.act.learner import NEARER
 from sage_ext.context.checkpoint import load_state, save_state
 from sage_ext.context.layout import SENSES
 from sage_ext.context.stems import symlog
 from sage_ext.environment import derived_seed
 from sage_ext.memory import Memory
 from sage_ext.mind import ema
+from sage_ext.sleep.train import pace
 
 from .table import say
 
 PICTURES = ("visual", "depth")
 GRID = 4
 """Rows and columns of the last map."""
-LR, WEIGHT_DECAY, AVERAGE = 3e-4, 0.01, 0.99
-"""As in ``config/act/default.yaml``."""
+LR, WEIGHT_DECAY, AVERAGE = 1e-3, 0.01, 0.99
+"""As in ``config/act/default.yaml``, and paced as there."""
 
 
 class Cnn(nn.Module):
@@ -79,24 +81,28 @@ class CnnPolicy:
     Args:
         folder: What :func:`train` wrote.
         missing: Senses that are kept from it.
+        device: Where it thinks.
     """
 
-    def __init__(self, folder: Path, missing: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, missing: tuple[str, ...] = (), device: str = "cpu") -> None:
         tensors, meta = load_state(folder / "cnn")
         self._net = Cnn(meta["vectors"], meta["action_dim"], meta["chunk"]).eval()
         self._net.load_state_dict(tensors)
-        self._missing = missing
+        self._net.to(device)
+        self._missing, self._device = missing, device
 
     @torch.no_grad()
     def act(self, observation: dict[str, Any]) -> Tensor:
         """Actions (N, A): the first of the chunk."""
-        senses = observation["policy"]
-        n = len(senses["visual"])
-        present = {k: torch.full((n,), k not in self._missing) for k in senses}
-        return self._net(senses, present)[:, 0].clamp(-1.0, 1.0)
+        given = observation["policy"]
+        senses = {k: v.to(self._device) for k, v in given.items()}
+        present = {k: torch.full((len(v),), k not in self._missing, device=self._device) for k, v in senses.items()}
+        return self._net(senses, present)[:, 0].clamp(-1.0, 1.0).to(given["visual"].device)
 
 
-def train(run: Path, folder: Path, updates: int, batch: int, chunk: int, dropout: float, seed: int) -> None:
+def train(
+    run: Path, folder: Path, updates: int, batch: int, chunk: int, dropout: float, seed: int, device: str = "cpu"
+) -> None:
     """Imitate the labels that a run remembers.
 
     Args:
@@ -107,33 +113,39 @@ def train(run: Path, folder: Path, updates: int, batch: int, chunk: int, dropout
         chunk: Actions given at once.
         dropout: Share of looks from which a sense is missing.
         seed: Of everything that is drawn.
+        device: Torch device; another than a CPU holds all that the run remembers.
     """
     start = time.monotonic()
     with Memory.open(run / "memory") as memory:
         episodes = [memory.episode(e, ["label", "labelled"]) for e in memory.episodes]
-        first = dict(zip((e.id for e in memory.episodes), _starts(episodes), strict=True))
-        length = {e.id: e.length for e in memory.episodes}
-        label = torch.cat([e["label"] for e in episodes])
-        counts = torch.cat([e["labelled"] for e in episodes]).float()
-        vectors = {k: memory.sample(1, keys=[("observation", k)])["observation", k].shape[-1] for k in _vectors(memory)}
+        starts, ids = torch.tensor(_starts(episodes)), torch.tensor([e.id for e in memory.episodes])
+        lengths = torch.tensor([len(e) for e in episodes])
+        label = torch.cat([e["label"] for e in episodes]).to(device)
+        counts = torch.cat([e["labelled"] for e in episodes]).float().to(device)
+        looks, nearer = Looks(memory, device), NEARER ** torch.arange(chunk, device=device)
         torch.manual_seed(derived_seed(seed, "cnn"))
-        net = Cnn(vectors, label.shape[-1], chunk)
+        net = Cnn(looks.vectors, label.shape[-1], chunk).to(device)
         average = AveragedModel(net, multi_avg_fn=ema(AVERAGE))
         optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
+        precision = torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda"))
         generator, loss = torch.Generator().manual_seed(derived_seed(seed, "batches")), torch.zeros(())
         for number in range(updates):
-            got = memory.sample(batch, generator, keys=["observation"])
-            end = torch.tensor([first[i] + length[i] for i in got["episode"].tolist()]).unsqueeze(1)
-            start_of = torch.tensor([first[i] for i in got["episode"].tolist()]) + got["step"]
-            ahead = start_of.unsqueeze(1) + torch.arange(chunk)
-            rows = torch.minimum(ahead, end - 1)
-            weight = counts[rows] * (ahead < end)
-            senses = {k: got["observation", k] for k in got["observation"].keys()}  # noqa: SIM118
+            which = torch.multinomial(lengths.double(), batch, replacement=True, generator=generator)
+            step = (torch.rand(batch, generator=generator) * lengths[which]).long()
+            end = (starts + lengths)[which].unsqueeze(1)
+            ahead = (starts[which] + step).unsqueeze(1) + torch.arange(chunk)
+            rows = torch.minimum(ahead, end - 1).to(device, non_blocking=True)
+            weight = counts[rows] * (ahead < end).to(device, non_blocking=True)
+            senses = looks.at(ids[which], step, rows[:, 0])
             lost = torch.rand(batch, generator=generator) < dropout
-            which = torch.randint(len(SENSES), (batch,), generator=generator)
-            present = {k: ~(lost & (which == SENSES.index(k))) for k in senses}
-            missed = (net(senses, present) - label[rows]).abs().mean(-1)
-            loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
+            missing = torch.randint(len(SENSES), (batch,), generator=generator)
+            present = {k: (~(lost & (missing == SENSES.index(k)))).to(device, non_blocking=True) for k in senses}
+            for group in optimizer.param_groups:
+                group["lr"] = LR * pace(number / updates)
+            with precision:
+                missed = (net(senses, present) - label[rows]).abs().mean(-1)
+                weight = weight * nearer
+                loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -141,8 +153,35 @@ def train(run: Path, folder: Path, updates: int, batch: int, chunk: int, dropout
             if number % 50 == 49:
                 say(f"  cnn {number + 1}/{updates} loss={float(loss.detach()):.3g}")
     seconds = time.monotonic() - start
-    meta = {"vectors": vectors, "action_dim": net.action_dim, "chunk": chunk, "loss": float(loss.detach())}
-    save_state(folder / "cnn", average.module.state_dict(), meta | {"seconds": seconds})
+    meta = {"vectors": looks.vectors, "action_dim": net.action_dim, "chunk": chunk, "loss": float(loss.detach())}
+    save_state(folder / "cnn", average.module.cpu().state_dict(), meta | {"seconds": seconds})
+
+
+class Looks:
+    """What a run remembers of its senses.
+
+    Args:
+        memory: Of the run.
+        device: Where looks are wanted; another than a CPU holds all of them.
+
+    Attributes:
+        vectors: Width of each sense that is no picture.
+    """
+
+    def __init__(self, memory: Memory, device: str) -> None:
+        self._memory, self._held = memory, None
+        shapes = {leaf.key[1]: leaf.shape for leaf in memory.schema.leaves if leaf.key[0] == "observation"}
+        self.vectors = {name: shapes[name][-1] for name in SENSES if name in shapes and name not in PICTURES}
+        if torch.device(device).type != "cpu":
+            lived = [memory.episode(e, ["observation"])["observation"] for e in memory.episodes]
+            self._held = {name: torch.cat([part[name] for part in lived]).to(device) for name in shapes}
+
+    def at(self, episode: Tensor, step: Tensor, row: Tensor) -> dict[str, Tensor]:
+        """Senses (N, ...) of steps of episodes (N,), which are those rows (N,) of all steps in order."""
+        if self._held is not None:
+            return {name: value[row] for name, value in self._held.items()}
+        lived = self._memory.slices_at(episode, step, 1, ["observation"])["observation"]
+        return {name: lived[name].squeeze(1) for name in lived.keys()}  # noqa: SIM118
 
 
 def _starts(episodes: list[Any]) -> list[int]:
@@ -151,11 +190,6 @@ def _starts(episodes: list[Any]) -> list[int]:
         found.append(total)
         total += len(episode)
     return found
-
-
-def _vectors(memory: Memory) -> list[str]:
-    names = [leaf.key[1] for leaf in memory.schema.leaves if leaf.key[0] == "observation"]
-    return [name for name in SENSES if name in names and name not in PICTURES]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""One result of ``bench.tasks``: an arm plays a task under a condition, in a process of its own."""
+"""Results of ``bench.tasks``: arms play a task under a condition, one after the other in the same rooms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sage_ext.context.layout import SENSES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sage_ext.environment import Environment, Policy
+    from sage_ext.play import Episode
     from sage_ext.play_config import PlayConfig
 
 
@@ -54,7 +57,8 @@ class Plan:
 
     Attributes:
         kind: ``sage``, ``cnn``, ``expert`` or ``random``.
-        folder: A run for ``sage``, what :func:`bench.tasks_cnn.train` wrote for ``cnn``; None for the others.
+        folder: What holds a ``policy`` for ``sage``, what :func:`bench.tasks_cnn.train` wrote for ``cnn``; None for the
+            others.
         like: A run whose task, with all its settings, is played; None for the task's defaults.
         task: Its id.
         condition: Key of :data:`CONDITIONS`.
@@ -82,49 +86,70 @@ def config_of(plan: Plan) -> PlayConfig:
     return load_play_config([*same, *sizes, *CONDITIONS[plan.condition].settings])
 
 
-def policy_of(plan: Plan, env: Environment) -> Policy:
-    """Who plays."""
+def policy_of(plan: Plan, env: Environment, device: str = "cpu") -> Policy:
+    """Who plays, thinking on a device."""
     missing = CONDITIONS[plan.condition].missing
     lacking = () if missing is None else (missing,)
     if plan.kind == "sage":
         from sage_ext.act.sources import learned
 
-        return learned(Path(str(plan.folder)) / "policy", env, lacking)
+        return learned(Path(str(plan.folder)) / "policy", env, lacking, device)
     if plan.kind == "cnn":
         from .tasks_cnn import CnnPolicy
 
-        return CnnPolicy(Path(str(plan.folder)), lacking)
+        return CnnPolicy(Path(str(plan.folder)), lacking, device)
     from sage_ext.body import SimulatedBody
 
     return SimulatedBody().policy(plan.kind, env, plan.seed)
 
 
-def played(plan: Plan, env: Environment) -> dict[str, Any]:
-    """Play, and count; of each episode only whether it succeeded is kept."""
-    from sage_ext.play import play, summary
+class _Decided(Exception):
+    """Every world's only episode has ended, or is a success already."""
 
-    start = time.monotonic()
-    found = summary(play(env, policy_of(plan, env), plan.episodes, plan.seed))
-    kept = {k: found[k] for k in ("episodes", "successes", "success_rate", "mean_return", "mean_length")}
+
+def played(plan: Plan, env: Environment, device: str = "cpu") -> dict[str, Any]:
+    """Play, and count; of each episode only whether it succeeded is kept, so that nothing is played beyond that."""
+    from sage_ext.play import play
+
+    start, ended, now = time.monotonic(), dict[tuple[int, int], bool](), 0
+
+    def before_step(observation: dict[str, Any], reached: Tensor) -> None:
+        nonlocal now
+        going = [w for w in range(env.num_envs) if (w, 0) not in ended]
+        now = int(reached[going].sum())
+        if plan.episodes == env.num_envs and now == len(going):
+            raise _Decided
+
+    def after_step(over: list[Episode]) -> None:
+        ended.update({(e.world, e.number): bool(e.success) for e in over})
+
+    try:
+        play(env, policy_of(plan, env, device), plan.episodes, plan.seed, before_step, after_step)
+        now = 0
+    except _Decided:
+        pass
+    successes = sum(ended.values()) + now
+    kept = {"successes": successes, "success_rate": successes / plan.episodes, "device": device}
     return {**asdict(plan), **kept, "seconds": round(time.monotonic() - start, 1)}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Play a plan, given as JSON, and write its result to a file."""
+    """Play plans, a JSON object of result file -> plan, that differ in who plays."""
     import torch
 
     from sage_ext.body import SimulatedBody
     from sage_ext.runs import as_json, write_whole
 
     parser = argparse.ArgumentParser(prog="python -m bench.tasks_play", description=main.__doc__)
-    parser.add_argument("plan")
-    parser.add_argument("result", type=Path)
+    parser.add_argument("plans")
+    parser.add_argument("device")
     options = parser.parse_args(argv)
-    plan = Plan(**json.loads(options.plan))
+    plans = {Path(path): Plan(**given) for path, given in json.loads(options.plans).items()}
     torch.set_num_threads(1)
-    env = SimulatedBody().environment(config_of(plan))
+    env = SimulatedBody().environment(config_of(next(iter(plans.values()))))
     try:
-        write_whole(options.result, as_json(played(plan, env)))
+        for path, plan in plans.items():
+            write_whole(path, as_json(played(plan, env, options.device)))
     finally:
         env.close()
     return 0

@@ -58,7 +58,13 @@ class Body(Protocol):
 
 
 def run_phases(
-    config: Config, run: Run, phases: Sequence[str], reporter: Reporter, stop: StopRequest, body: Body
+    config: Config,
+    run: Run,
+    phases: Sequence[str],
+    reporter: Reporter,
+    stop: StopRequest,
+    body: Body,
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Go through the phases of all cycles that are still to come.
 
@@ -69,6 +75,7 @@ def run_phases(
         reporter: Progress, curves and the final table.
         stop: Asked at each safe point.
         body: Makes the environment.
+        device: Where the mind learns and thinks; the environment's by default.
 
     Returns:
         The summary, also written to ``summary.json``.
@@ -86,7 +93,7 @@ def run_phases(
             # Engines install handlers of their own.
             stop.arm()
         try:
-            return _Cycle(config, run, tuple(phases), reporter, stop, body, env).go()
+            return _Cycle(config, run, tuple(phases), reporter, stop, body, env, device or str(env.device)).go()
         finally:
             env.close()
 
@@ -103,22 +110,23 @@ class _Cycle:
         stop: StopRequest,
         body: Body,
         env: Environment,
+        device: str,
     ) -> None:
         self.config, self.run, self.phases, self.reporter, self.stop = config, run, phases, reporter, stop
-        self.body, self.env = body, env
+        self.body, self.env, self.device = body, env, device
         self.memory: Memory = open_memory(run.memory, env, config.memory.capacity)
         if (run.checkpoint / "checkpoint.json").exists():
-            self.mind = Mind.load(run.checkpoint, config.sleep, str(env.device))
+            self.mind = Mind.load(run.checkpoint, config.sleep, device)
         else:
             spec = ObservationSpec.from_space(env.single_observation_space["policy"])
             width = int(env.single_action_space.shape[0])  # type: ignore[index]
             fit = (spec, width, env.num_objects, config.sleep)
             if config.after:
-                self.mind = Mind.inherit(earlier_runs(config)[0].checkpoint, *fit, str(env.device))
+                self.mind = Mind.inherit(earlier_runs(config)[0].checkpoint, *fit, device)
                 # What it comes from may learn on.
                 self.mind.save(run.checkpoint)
             else:
-                self.mind = Mind.create(*fit, derived_seed(config.seed, "mind"), str(env.device))
+                self.mind = Mind.create(*fit, derived_seed(config.seed, "mind"), device)
         self.state: dict[str, Any] = {"cycle": 0, "phase": 0, "visit": 0, "results": {}, "seconds": {}, **run.state}
         self.spent: dict[str, float] = dict(self.state["seconds"])
 
@@ -153,7 +161,7 @@ class _Cycle:
 
     def _wake(self, cycle: int) -> None:
         config = self.config.wake
-        source = Sources(self.run.policy, self.body, self.env, config.disturbance)
+        source = Sources(self.run.policy, self.body, self.env, config.disturbance, self.device)
         if config.policy == "sage" and not source.learned:
             self.reporter.say("there is no policy yet: acting at random")
         make = partial(source.make, config.policy)
@@ -271,7 +279,7 @@ class _Cycle:
 
     def _act(self, cycle: int) -> None:
         visit, rounds = self.state["visit"], self._living()
-        source = Sources(self.run.policy, self.body, self.env, 0.0)
+        source = Sources(self.run.policy, self.body, self.env, 0.0, self.device)
         make = partial(source.make, "sage", teacher="expert")
 
         def live(number: int) -> float:

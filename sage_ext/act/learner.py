@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from ..config import ActConfig
 from ..context import checkpoint
@@ -22,9 +23,9 @@ from ..environment import derived_seed
 from ..memory import Memory
 from ..mind import Mind, ema
 from ..report import Reporter
-from ..runs import Run
 from ..sage.core import SageCore
 from ..sage.policy import SagePolicy
+from ..sleep.train import pace
 from .contexts import Contexts, encode, fingerprint, views
 from .lessons import Batch, chosen_objective, gather
 
@@ -34,7 +35,14 @@ CALIBRATION = 2000
 """Contexts from which the compression starts."""
 PONDER = 0.001
 """Weight of the cost of H's steps."""
+NEARER = 0.8
+"""How much an action of a chunk counts beside the one before it: the first is done, the others are foretold."""
+SLOWER = 0.1
+"""Learning rate of H and the compression beside that of L: each of their numbers has thousands of inputs, which would
+move it far at once."""
 LARGEST_GRADIENT = 1.0
+READ_EVERY = 25
+"""Updates between two readings of the loss where reading it is to wait for it."""
 
 
 class Stop(Protocol):
@@ -42,6 +50,18 @@ class Stop(Protocol):
 
     def check(self, save: Callable[[], None] | None = None) -> None:
         """Raise where a stop was asked for, after saving."""
+
+
+class Folders(Protocol):
+    """The part of :class:`sage_ext.runs.Run` that is needed here."""
+
+    @property
+    def policy(self) -> Path:
+        """Where the policy goes."""
+
+    @property
+    def acting(self) -> Path:
+        """Where what learns is kept."""
 
 
 class Learner:
@@ -63,7 +83,7 @@ class Learner:
         config: ActConfig,
         mind: Mind,
         memory: Memory,
-        run: Run,
+        run: Folders,
         space: gym.Space,
         reporter: Reporter,
         stop: Stop,
@@ -71,6 +91,7 @@ class Learner:
     ) -> None:
         self._config, self._mind, self._memory, self._run, self._space = config, mind, memory, run, space
         self._reporter, self._stop, self._seed = reporter, stop, seed
+        self._nearer = NEARER ** torch.arange(config.chunk, device=mind.device)
         self.learned: dict[str, Any] = {"updates": 0, "calibrated": False}
         self._load()
 
@@ -86,18 +107,18 @@ class Learner:
                 self._reporter.say("the core has another shape than before: it begins anew")
                 saved = None
         self.core = (core if saved is None else before).to(self._mind.device)
-        self.average = AveragedModel(self.core, multi_avg_fn=ema(config.average))
-        self._optimizer = torch.optim.AdamW(
-            self.core.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
+        self.average, self._enter = deepcopy(self.core), ema(config.average)
+        quick = list(self.core.fast.parameters())
+        slow = [*self.core.slow.parameters(), *self.core.bottleneck.parameters()]
+        groups = [{"params": quick, "share": 1.0}, {"params": slow, "share": SLOWER}]
+        self._optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
         if saved is not None:
-            self.average.module.load_state_dict(saved.modules["core"].state_dict())
+            self.average.load_state_dict(saved.modules["core"].state_dict())
             self.learned = saved.extra["learned"]
-            self.average.n_averaged.fill_(self.learned["updates"])
             if saved.optimizer is not None:
                 checkpoint.restore_optimizer(self._optimizer, saved.optimizer)
                 for group in self._optimizer.param_groups:
-                    group.update(lr=config.lr, weight_decay=config.weight_decay)
+                    group.update(weight_decay=config.weight_decay)
 
     def go(self, mark: list[int], live: Callable[[int], float]) -> dict[str, Any]:
         """Learn, and with rounds of DAgger live and learn again.
@@ -128,11 +149,10 @@ class Learner:
 
     def policy(self) -> SagePolicy:
         """What acts: the averaged weights."""
-        core: Any = self.average.module
-        return SagePolicy.for_space(self._mind.acting.encoder, core, self._space)
+        return SagePolicy.for_space(self._mind.acting.encoder, self.average, self._space)
 
     def _save(self) -> None:
-        parts: dict[str, Any] = {"core": self.average.module, "learning": self.core}
+        parts: dict[str, Any] = {"core": self.average, "learning": self.core}
         checkpoint.save(self._run.acting, parts, {"learned": self.learned}, self._optimizer)
 
     def _round(self) -> None:
@@ -150,47 +170,58 @@ class Learner:
             encode(mind, self._memory, contexts, wanted, on_steps)
         senses = list(self.core.fast.glance.spec.senses)
         number = learned["round"]
-        lessons = gather(self._memory, contexts, wanted, senses, config, self._generator("value", number))
+        chance = self._generator("value", number)
+        lessons = gather(self._memory, contexts, wanted, senses, config, chance, mind.device)
         if not learned["calibrated"]:
-            self.core.calibrate(
-                lessons.contexts(CALIBRATION, self._generator("calibration")).to(mind.device), self._seed
-            )
+            self.core.calibrate(*lessons.looks(CALIBRATION, self._generator("calibration")), self._seed)
+            self.average.load_state_dict(self.core.state_dict())
             learned["calibrated"] = True
         self.core.train()
-        saved = time.monotonic()
+        saved, losses = time.monotonic(), list[Tensor]()
+
+        def save() -> None:
+            self._tell(losses)
+            self._save()
+
         with self._reporter.phase("act", config.updates, "updates", learned["done"]) as bar, mind.at_work():
             while learned["done"] < config.updates:
                 generator = self._generator("update", number, learned["done"])
-                loss = self._update(lessons.draw(config.batch, config.steps, config.chunk, generator))
+                losses.append(self._update(lessons.draw(config.batch, config.steps, config.chunk, generator)))
                 learned |= {"updates": learned["updates"] + 1, "done": learned["done"] + 1}
-                # Over the last hundred or so.
-                learned["loss"] = loss if learned["done"] == 1 else 0.99 * learned["loss"] + 0.01 * loss
-                self._reporter.scalar("act/loss", loss, learned["updates"])
                 bar.advance()
-                bar.note(loss=learned["loss"])
+                # To read a loss is to wait for it.
+                if mind.device.type == "cpu" or len(losses) == READ_EVERY or learned["done"] == config.updates:
+                    self._tell(losses)
+                    bar.note(loss=learned["loss"])
                 if time.monotonic() - saved > SAVE_EVERY_S:
-                    self._save()
+                    save()
                     saved = time.monotonic()
-                self._stop.check(self._save)
+                self._stop.check(save)
+
+    def _tell(self, losses: list[Tensor]) -> None:
+        """Read the losses of the last updates, and forget them."""
+        learned = self.learned
+        for back, loss in zip(range(len(losses) - 1, -1, -1), [float(x) for x in losses], strict=True):
+            # Over the last hundred or so.
+            learned["loss"] = 0.99 * learned["loss"] + 0.01 * loss if learned["done"] - back > 1 else loss
+            self._reporter.scalar("act/loss", loss, learned["updates"] - back)
+        losses.clear()
 
     def _generator(self, *use: object) -> torch.Generator:
         return torch.Generator().manual_seed(derived_seed(self._seed, *use))
 
-    def _update(self, batch: Batch) -> float:
-        device = self._mind.device
-
-        def there(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: value.to(device) for name, value in tensors.items()}
-
+    def _update(self, batch: Batch) -> Tensor:
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["share"] * self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
-        with self._mind.precision():
-            given = batch.context.to(device), there(batch.senses)
-            chunk, _, extras = self.core.sequence(*given, present=there(batch.present), reset=batch.reset.to(device))
-            missed = (chunk - batch.target.to(device)).abs().mean(-1)
-            weight = batch.weight.to(device)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self._mind.device.type == "cuda"):
+            # Every stretch begins with nothing known, so none has to be reset.
+            chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
+            missed = (chunk - batch.target).abs().mean(-1)
+            weight = batch.weight * self._nearer
             loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
             (loss + PONDER * extras.cost.mean()).backward()
         torch.nn.utils.clip_grad_norm_(self.core.parameters(), LARGEST_GRADIENT)
         self._optimizer.step()
-        self.average.update_parameters(self.core)
-        return float(loss.detach())
+        self._enter(list(self.average.parameters()), list(self.core.parameters()), self.learned["updates"])
+        return loss.detach()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,6 @@ class Batch:
         context: (B, T, 4096).
         senses: Sense -> (B, T, ...).
         present: Sense -> whether it was there (B, T) bool.
-        reset: Where an episode begins (B, T) bool.
         target: Actions that are to be learned (B, T, C, A).
         weight: How much each counts (B, T, C); 0 beyond the end of an episode, and where nothing is known.
     """
@@ -34,13 +33,15 @@ class Batch:
     context: Tensor
     senses: dict[str, Tensor]
     present: dict[str, Tensor]
-    reset: Tensor
     target: Tensor
     weight: Tensor
 
 
 class Lessons:
-    """All that there is to learn from; contexts and senses stay on the disk until they are drawn.
+    """All that there is to learn from.
+
+    On a CPU, contexts and senses stay on the disk until they are drawn; another device holds all of them, so that
+    nothing waits for a copy.
 
     Args:
         memory: Where the episodes are.
@@ -49,6 +50,7 @@ class Lessons:
         senses: Those that are drawn.
         target: Episode -> actions that are to be learned (T, A).
         weight: Episode -> how much each counts (T,).
+        device: Where batches are wanted.
     """
 
     def __init__(
@@ -59,29 +61,41 @@ class Lessons:
         senses: Sequence[str],
         target: dict[int, Tensor],
         weight: dict[int, Tensor],
+        device: torch.device | str = "cpu",
     ) -> None:
-        self._memory, self._rows = memory, contexts.rows()
+        self._memory, self._rows, self._device = memory, contexts.rows(), torch.device(device)
         self._keys = [("observation", sense) for sense in senses]
         starts, total = {}, 0
         for episode, actions in target.items():
             starts[episode] = total
             total += len(actions)
-        self._target, self._weight = torch.cat(list(target.values())), torch.cat(list(weight.values()))
+        self._target = torch.cat(list(target.values())).to(self._device)
+        self._weight = torch.cat(list(weight.values())).to(self._device)
         self._episode = torch.tensor([view.episode for view in views])
         self._length = torch.tensor([view.length for view in views])
         self._row = torch.tensor([contexts.start(view) for view in views])
         self._step = torch.tensor([starts[view.episode] for view in views])
         self._missing = torch.tensor([SENSES.index(v.missing) if v.missing else -1 for v in views])
+        self._held: tuple[Tensor, dict[str, Tensor]] | None = None
+        if self._device.type != "cpu":
+            self._hold(target)
+
+    def _hold(self, episodes: Iterable[int]) -> None:
+        """Put all contexts, and the senses of episodes in the order of their targets, where batches are wanted."""
+        lived = [self._memory.episode(episode, self._keys)["observation"] for episode in episodes]
+        felt = {name: torch.cat([part[name] for part in lived]).to(self._device) for _, name in self._keys}
+        self._held = torch.from_numpy(np.array(self._rows)).to(self._device), felt
 
     def __len__(self) -> int:
         """How many steps there are, those of each view counted."""
         return int(self._length.sum())
 
-    def contexts(self, n: int, generator: torch.Generator) -> Tensor:
-        """Contexts of chance (n, 4096)."""
+    def looks(self, n: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Contexts (n, 4096) of chance, and the senses (n, ...) of those looks, whether or not one was missing."""
         which = torch.multinomial(self._length.double(), n, replacement=True, generator=generator)
         step = (torch.rand(n, generator=generator) * self._length[which]).long()
-        return torch.from_numpy(self._rows[(self._row[which] + step).numpy()]).float()
+        context, senses = self._looks(which, step.unsqueeze(1))
+        return context.squeeze(1), {name: value.squeeze(1) for name, value in senses.items()}
 
     def draw(self, n: int, steps: int, chunk: int, generator: torch.Generator) -> Batch:
         """Draw stretches, each where it lies within an episode alike; a shorter episode ends in weights of 0.
@@ -98,18 +112,31 @@ class Lessons:
         end = self._length[which].unsqueeze(1)
         inside = torch.minimum(time, end - 1)
         ahead = time.unsqueeze(-1) + torch.arange(chunk)
-        following = self._step[which].view(-1, 1, 1) + torch.minimum(ahead, end.unsqueeze(-1) - 1)
-        episode = self._episode[which].unsqueeze(1).expand(n, steps)
-        lived = self._memory.slices_at(episode.flatten(), inside.flatten(), 1, self._keys)["observation"]
-        row = self._row[which].unsqueeze(1) + inside
+        following = self._there(self._step[which].view(-1, 1, 1) + torch.minimum(ahead, end.unsqueeze(-1) - 1))
+        context, senses = self._looks(which, inside)
+        missing = self._missing[which].unsqueeze(1).expand(n, steps)
         return Batch(
-            context=torch.from_numpy(self._rows[row.numpy()]).float(),
-            senses={name: lived[name].squeeze(1).unflatten(0, (n, steps)) for _, name in self._keys},
-            present={s: (self._missing[which] != i).unsqueeze(1).expand(n, steps) for i, s in enumerate(SENSES)},
-            reset=time == 0,
+            context=context,
+            senses=senses,
+            present={sense: self._there(missing != i) for i, sense in enumerate(SENSES)},
             target=self._target[following],
-            weight=self._weight[following] * (ahead < end.unsqueeze(-1)),
+            weight=self._weight[following] * self._there(ahead < end.unsqueeze(-1)),
         )
+
+    def _looks(self, which: Tensor, step: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Contexts (B, T, 4096) and senses (B, T, ...) of steps (B, T) of views (B,)."""
+        which = which.unsqueeze(1)
+        row = self._row[which] + step
+        if self._held is not None:
+            at, (contexts, felt) = self._there(self._step[which] + step), self._held
+            return contexts[self._there(row)].float(), {name: value[at] for name, value in felt.items()}
+        episode = self._episode[which].expand_as(step)
+        lived = self._memory.slices_at(episode.flatten(), step.flatten(), 1, self._keys)["observation"]
+        senses = {name: lived[name].squeeze(1).unflatten(0, step.shape) for _, name in self._keys}
+        return torch.from_numpy(self._rows[row.numpy()]).float(), senses
+
+    def _there(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, non_blocking=True)
 
 
 def gather(
@@ -119,6 +146,7 @@ def gather(
     senses: Sequence[str],
     config: ActConfig,
     generator: torch.Generator,
+    device: torch.device | str = "cpu",
 ) -> Lessons:
     """Everything that is remembered and can be learned from.
 
@@ -129,6 +157,7 @@ def gather(
         senses: Those that are drawn beside the contexts.
         config: What is learned from.
         generator: Source of chance.
+        device: Where batches are wanted.
     """
     whole = [view for view in views if not view.missing]
     target, weight = {}, {}
@@ -149,7 +178,8 @@ def gather(
         each = awr_weights(better, config.temperature).split(lengths)
         for view, part, counts in zip(whole, parts, each, strict=True):
             target[view.episode], weight[view.episode] = part["action"], counts
-    return Lessons(memory, contexts, [v for v in views if v.episode in target], senses, target, weight)
+    kept = [view for view in views if view.episode in target]
+    return Lessons(memory, contexts, kept, senses, target, weight, device)
 
 
 def chosen_objective(memory: Memory, config: ActConfig) -> str:

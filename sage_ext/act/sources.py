@@ -37,7 +37,7 @@ class Sage:
     """
 
     def __init__(self, policy: SagePolicy, env: Environment, missing: tuple[str, ...] = ()) -> None:
-        self.policy, self._missing = policy, missing
+        self.policy, self._missing, self._device = policy, missing, env.device
         given = ObservationSpec.from_space(env.single_observation_space["policy"])
         for name, sense in given.senses.items():
             if policy.encoder.spec.senses.get(name) != sense:
@@ -50,13 +50,14 @@ class Sage:
 
     def act(self, observation: dict[str, Any]) -> Tensor:
         """Actions (N, A); of the observation only ``policy`` is read."""
-        senses = {k: v for k, v in observation["policy"].items() if k not in self._missing}
-        # What was made in inference mode could not be changed by the environment.
-        return self.policy.act(senses).clone()
+        mine, given = self.policy.low.device, observation["policy"]
+        senses = {k: v.to(mine) for k, v in given.items() if k not in self._missing}
+        # A copy: what was made in inference mode could not be changed by the environment.
+        return self.policy.act(senses).to(self._device, copy=True)
 
     def reset(self, mask: Tensor) -> None:
         """See :class:`sage_ext.environment.Stateful`."""
-        self.policy.reset(mask)
+        self.policy.reset(mask.to(self.policy.low.device))
 
 
 def need_policy(folder: Path) -> None:
@@ -72,19 +73,20 @@ def need_policy(folder: Path) -> None:
         raise SageError("run", folder.parent, "has learned no policy", f"sage-ext act {folder.parent}")
 
 
-def learned(folder: Path, env: Environment, missing: tuple[str, ...] = ()) -> Sage:
+def learned(folder: Path, env: Environment, missing: tuple[str, ...] = (), device: str | None = None) -> Sage:
     """The policy that a run has learned.
 
     Args:
         folder: Where the run keeps it.
         env: Where it acts.
         missing: Senses that are kept from it.
+        device: Where it thinks; where it acts by default.
 
     Raises:
         SageError: There is none, or it is damaged or does not fit.
     """
     need_policy(folder)
-    return Sage(SagePolicy.load(folder, str(env.device)), env, missing)
+    return Sage(SagePolicy.load(folder, device or str(env.device)), env, missing)
 
 
 class Sources:
@@ -95,9 +97,13 @@ class Sources:
         body: Makes ``random`` and ``expert``.
         env: Where they act.
         disturbance: Of those who know what they want; see :class:`sage_ext.act.disturbed.Disturbed`.
+        device: Where what was learned thinks; where it acts by default.
     """
 
-    def __init__(self, folder: Path, body: Makes, env: Environment, disturbance: float) -> None:
+    def __init__(
+        self, folder: Path, body: Makes, env: Environment, disturbance: float, device: str | None = None
+    ) -> None:
+        self._device = device
         self._body, self._env, self._disturbance = body, env, disturbance
         self._folder, self._read = folder, ""
         self._sage: Sage | None = None
@@ -133,6 +139,6 @@ class Sources:
         """What was learned so far, read anew where it has changed."""
         now = (self._folder / FILE).read_text(encoding="utf-8")
         if self._sage is None or now != self._read:
-            self._sage, self._read = learned(self._folder, self._env), now
+            self._sage, self._read = learned(self._folder, self._env, device=self._device), now
         self._sage.policy.reset()
         return self._sage

@@ -69,6 +69,10 @@ class _State(NamedTuple):
     clock: Tensor
     """Looks since H ran; H runs at 0."""
 
+    def due(self) -> Tensor:
+        """Numbers of the worlds in which H runs."""
+        return (self.clock.squeeze(-1) < 0.5).nonzero().squeeze(-1)
+
 
 class SageCore(nn.Module):
     """Acts from the context.
@@ -143,12 +147,16 @@ class SageCore(nn.Module):
         """State before the first look of an episode, ``(batch, state_width)`` zeros."""
         return self.bottleneck.centre.new_zeros(batch, self.state_width)
 
-    def calibrate(self, context: Tensor, seed: int = 0) -> None:
-        """Start the compression from contexts ``(n, 4096)``; see :meth:`sage_ext.sage.bottleneck.Bottleneck.calibrate`.
+    def calibrate(self, context: Tensor, senses: Mapping[str, Tensor], seed: int = 0) -> None:
+        """Start from experience; to be called once, before training.
 
-        To be called once, before training.
+        Args:
+            context: ``(n, 4096)``; see :meth:`sage_ext.sage.bottleneck.Bottleneck.calibrate`.
+            senses: Sense -> ``(n, *shape)``; see :meth:`sage_ext.sage.fast.Glance.calibrate`.
+            seed: Of a randomised decomposition.
         """
         self.bottleneck.calibrate(context, seed)
+        self.fast.glance.calibrate(senses)
 
     def forward(
         self,
@@ -174,25 +182,10 @@ class SageCore(nn.Module):
         Raises:
             SageError: Wrong shapes, dtypes or masks.
         """
-        seen = self._fast_senses(senses)
         worlds = len(context)
-        if context.shape != (worlds, CONTEXT_WIDTH):
-            want = f"must be (batch, {CONTEXT_WIDTH})"
-            raise SageError("context.shape", tuple(context.shape), want, "give what the encoder gave")
-        self._check(seen, present, worlds)
-        if state is None:
-            state = self.initial_state(worlds)
-        elif state.shape != (worlds, self.state_width):
-            shape = (worlds, self.state_width)
-            raise SageError("state.shape", tuple(state.shape), f"must be {shape}", "use initial_state(batch)")
-        if reset is not None:
-            _check_mask("reset", reset, worlds)
-            state = torch.where(reset.unsqueeze(-1), 0.0, state)
-        now = _State(*torch.split(state, self._parts, -1))
-        slow, extras = self._think(context, now)
-        chunk, report, fast = self.fast(extras.message, seen, present or {}, now.fast)
-        clock = torch.remainder(now.clock + 1, self.h_every)
-        return chunk, torch.cat([slow, extras.message, fast, report, clock], -1), extras
+        glance = self._glance(senses, present or {}, worlds)
+        now = self._begin(state, reset, worlds)
+        return self._look(context, glance, now, now.due())
 
     def sequence(
         self,
@@ -202,22 +195,21 @@ class SageCore(nn.Module):
         present: Mapping[str, Tensor] | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Extras]:
-        """Look after look, exactly as :meth:`forward`; everything has a second axis, time ``(B, T, ...)``.
+        """Look after look, as :meth:`forward`; everything has a second axis, time ``(B, T, ...)``.
 
         Returns:
             Actions ``(B, T, chunk, action_dim)``, the state after the last look, what else there is to tell.
         """
         if context.dim() != 3 or not context.shape[1]:
             raise SageError("context.shape", tuple(context.shape), "must be (B, T, 4096) with T >= 1", "give a look")
-        chunks, told = [], []
-        for t in range(context.shape[1]):
-            chunk, state, extras = self(
-                context[:, t],
-                {k: v[:, t] for k, v in senses.items()},
-                state,
-                {k: v[:, t] for k, v in (present or {}).items()},
-                None if reset is None else reset[:, t],
-            )
+        shape, chunks, told = context.shape[:2], [], []
+        seen, there = ({k: v.flatten(0, 1) for k, v in each.items()} for each in (senses, present or {}))
+        # Where all episodes begin together, all worlds think at the same looks: no device has to be asked.
+        alike, everyone = state is None and reset is None, torch.arange(shape[0], device=context.device)
+        for t, glance in enumerate(self._glance(seen, there, shape.numel()).unflatten(0, shape).unbind(1)):
+            now = self._begin(state, None if reset is None else reset[:, t], shape[0])
+            which = everyone[: 0 if t % self.h_every else None] if alike else now.due()
+            chunk, state, extras = self._look(context[:, t], glance, now, which)
             chunks.append(chunk)
             told.append(extras)
         assert state is not None
@@ -240,46 +232,68 @@ class SageCore(nn.Module):
         Raises:
             SageError: Wrong shapes, dtypes or masks.
         """
-        seen = self._fast_senses(senses)
-        self._check(seen, present, len(state))
-        now = _State(*torch.split(state, self._parts, -1))
-        chunk: Tensor = self.fast(now.message, seen, present or {}, now.fast)[0]
+        now = self._split(state)
+        chunk: Tensor = self.fast(now.message, self._glance(senses, present or {}, len(state)), now.fast)[0]
         return chunk
 
-    def _think(self, context: Tensor, now: _State) -> tuple[Tensor, Extras]:
+    def _split(self, state: Tensor) -> _State:
+        return _State(*torch.split(state, self._parts, -1))
+
+    def _begin(self, state: Tensor | None, reset: Tensor | None, worlds: int) -> _State:
+        """The state before a look."""
+        if state is None:
+            state = self.initial_state(worlds)
+        elif state.shape != (worlds, self.state_width):
+            shape = (worlds, self.state_width)
+            raise SageError("state.shape", tuple(state.shape), f"must be {shape}", "use initial_state(batch)")
+        if reset is not None:
+            _check_mask("reset", reset, worlds)
+            state = torch.where(reset.unsqueeze(-1), 0.0, state)
+        return self._split(state)
+
+    def _look(self, context: Tensor, glance: Tensor, now: _State, which: Tensor) -> tuple[Tensor, Tensor, Extras]:
+        """One look, at which H runs in some worlds."""
+        if context.shape != (len(now.slow), CONTEXT_WIDTH):
+            want = f"must be (batch, {CONTEXT_WIDTH})"
+            raise SageError("context.shape", tuple(context.shape), want, "give what the encoder gave")
+        slow, extras = self._think(context, now, which)
+        chunk, report, fast = self.fast(extras.message, glance, now.fast)
+        clock = torch.remainder(now.clock + 1, self.h_every)
+        return chunk, torch.cat([slow, extras.message, fast, report, clock], -1), extras
+
+    def _think(self, context: Tensor, now: _State, which: Tensor) -> tuple[Tensor, Extras]:
         """H and the compression, for the worlds whose turn it is."""
-        due = now.clock.squeeze(-1) < 0.5
-        which = due.nonzero().squeeze(-1)
-        none = torch.zeros_like(due, dtype=torch.long)
+        none = torch.zeros(len(context), dtype=torch.long, device=context.device)
         if not len(which):
-            return now.slow, Extras(now.message, due, none, now.message.new_zeros(len(due)))
-        everyone = len(which) == len(due)
+            return now.slow, Extras(now.message, none > 0, none, now.message.new_zeros(len(none)))
+        everyone = len(which) == len(none)
         some = [x if everyone else x[which] for x in (context, now.slow, now.report)]
         standard = self.bottleneck.standard(some[0])
         slow, thought = self.slow(standard, *some[1:])
         message = self.bottleneck(standard, slow)
         if everyone:
-            return slow, Extras(message, due, thought.depth, thought.cost)
+            return slow, Extras(message, none < 1, thought.depth, thought.cost)
         kept = Extras(
             now.message.index_copy(0, which, message),
-            due,
+            none.index_fill(0, which, 1) > 0,
             none.index_copy(0, which, thought.depth),
-            now.message.new_zeros(len(due)).index_copy(0, which, thought.cost),
+            now.message.new_zeros(len(none)).index_copy(0, which, thought.cost),
         )
         return now.slow.index_copy(0, which, slow), kept
 
-    def _fast_senses(self, senses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {k: v for k, v in senses.items() if k in self.fast.glance.spec.senses}
-
-    def _check(self, seen: Mapping[str, Tensor], present: Mapping[str, Tensor] | None, worlds: int) -> None:
+    def _glance(self, senses: Mapping[str, Tensor], present: Mapping[str, Tensor], batch: int) -> Tensor:
+        """What L sees."""
+        seen = {k: v for k, v in senses.items() if k in self.fast.glance.spec.senses}
         self.fast.glance.spec.check(seen)
         for key, value in seen.items():
-            if len(value) != worlds:
-                raise SageError(f"observation.{key}.shape", tuple(value.shape), f"batch must be {worlds}", "match it")
-        for key, mask in (present or {}).items():
+            if len(value) != batch:
+                raise SageError(f"observation.{key}.shape", tuple(value.shape), f"batch must be {batch}", "match it")
+        for key, mask in present.items():
             if key not in SENSES:
                 raise SageError("present", key, "is no known sense", f"use a subset of {', '.join(SENSES)}")
-            _check_mask(f"present.{key}", mask, worlds)
+            _check_mask(f"present.{key}", mask, batch)
+        glance: Tensor = self.fast.glance(seen, present, batch)
+        return glance
 
 
 def _check_mask(name: str, mask: Tensor, worlds: int) -> None:

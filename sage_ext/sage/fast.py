@@ -17,10 +17,22 @@ FAST = ("depth", "tactile", "proprioceptive")
 """Senses that L reads itself: those that tell of a collision, for little."""
 _GRID = 8
 """Depth is averaged to 8x8 of nearness."""
+_STILL = 1e-3
+"""Numbers of a sense that vary by less were still."""
+_MOST = 20.0
+"""Numbers are scaled up by no more: a joint that hardly moved must not shout when it does."""
+_SOFT = 0.1
+"""How loud the message, depth and touch are at first, beside proprioception: what acting needs of their hundreds of
+numbers is learned, and they are not learned by heart before."""
+_FAR = 10.0
+"""Deviations from the mean beyond which a number is cut off."""
 
 
 class Glance(nn.Module):
     """The fast senses as one vector; a missing one is a learned vector, and what is masked influences nothing.
+
+    Numbers are standardised once :meth:`calibrate` has seen experience: what matters may vary by centimetres, beside
+    forces that vary by tens.
 
     Args:
         spec: The senses; those of :data:`FAST` are read.
@@ -39,6 +51,23 @@ class Glance(nn.Module):
         self.read = nn.ModuleDict({k: StreamedLinear(size, width) for k, size in sizes.items()})
         self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(width)) for k in sizes})
         self.width = len(sizes) * width
+        for key, size in sizes.items():
+            self.register_buffer(f"centre_{key}", torch.zeros(size))
+            self.register_buffer(f"gain_{key}", torch.ones(size))
+
+    @torch.no_grad()
+    def calibrate(self, senses: Mapping[str, Tensor]) -> None:
+        """Take mean and deviation of each number from experience.
+
+        Args:
+            senses: Sense -> ``(n, *shape)``, some hundred looks at least; others than the fast ones are not read.
+        """
+        for key in self.read:
+            numbers = _numbers(key, senses[key])
+            deviation = numbers.std(0)
+            self.get_buffer(f"centre_{key}").copy_(numbers.mean(0))
+            gain = torch.where(deviation > _STILL, deviation.reciprocal(), 1.0).clamp(max=_MOST)
+            self.get_buffer(f"gain_{key}").copy_(gain)
 
     def forward(self, senses: Mapping[str, Tensor], present: Mapping[str, Tensor], batch: int) -> Tensor:
         """Senses ``(N, *shape)``, masks ``(N,)`` -> ``(N, width)``."""
@@ -51,9 +80,15 @@ class Glance(nn.Module):
             value, there = senses[key], present.get(key)
             if there is not None:
                 value = hide(value, there)
-            seen = layer(_near(value) if key == "depth" else symlog(value.float()))
+            centre, gain = self.get_buffer(f"centre_{key}"), self.get_buffer(f"gain_{key}")
+            seen = layer(((_numbers(key, value) - centre) * gain).clamp(-_FAR, _FAR))
             parts.append(seen if there is None else torch.where(there.unsqueeze(-1), seen, missing))
         return F.silu(torch.cat(parts, -1))
+
+
+def _numbers(key: str, value: Tensor) -> Tensor:
+    """A fast sense ``(N, *shape)`` as numbers of moderate size ``(N, size)``."""
+    return _near(value) if key == "depth" else symlog(value.float())
 
 
 def _near(depth: Tensor) -> Tensor:
@@ -91,6 +126,11 @@ class FastBody(nn.Module):
         self.chunk, self.action_dim = chunk, action_dim
         self.glance = Glance(spec, glance)
         self.mix = nn.Sequential(StreamedLinear(message + self.glance.width, hidden), nn.LayerNorm(hidden), nn.SiLU())
+        first = self.mix[0]
+        assert isinstance(first, nn.Linear)
+        with torch.no_grad():
+            # Proprioception comes last.
+            first.weight[:, : message + self.glance.width - glance].mul_(_SOFT)
         self.recur = nn.GRUCell(hidden, memory)
         self.plan = nn.Sequential(
             StreamedLinear(hidden + memory, hidden), nn.SiLU(), StreamedLinear(hidden, hidden), nn.SiLU(),
@@ -98,21 +138,18 @@ class FastBody(nn.Module):
         )  # fmt: skip
         self.tell = StreamedLinear(memory, report)
 
-    def forward(
-        self, message: Tensor, senses: Mapping[str, Tensor], present: Mapping[str, Tensor], state: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, message: Tensor, glance: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Act.
 
         Args:
             message: ``(N, message)``.
-            senses: Sense -> ``(N, *shape)``.
-            present: Sense -> ``(N,)`` bool.
+            glance: What :attr:`glance` made of the fast senses, ``(N, glance.width)``.
             state: ``(N, memory)``.
 
         Returns:
             Actions ``(N, chunk, action_dim)``, the report ``(N, report)``, the state.
         """
-        mixed = self.mix(torch.cat([message, self.glance(senses, present, len(message))], -1))
+        mixed = self.mix(torch.cat([message, glance], -1))
         state = self.recur(mixed, state)
         actions = self.plan(torch.cat([mixed, state], -1)).unflatten(-1, (self.chunk, self.action_dim))
         return actions, self.tell(state), state

@@ -74,6 +74,7 @@ class Halting(nn.Module):
             mean = mean + share.unsqueeze(-1) * state
             cost = cost + torch.where(last, left, 0.0)
             left, thinking = left - share, thinking & ~last
-            if not bool(thinking.any()):
+            # To ask costs a GPU more than to think on; whoever has had enough is not changed by it.
+            if state.device.type == "cpu" and not bool(thinking.any()):
                 break
         return Thought(mean, depth, depth + cost)

@@ -114,7 +114,8 @@ class SlowMind(nn.Module):
         thought = self.halting(
             lambda number, before: self.steps[number](before, keys, values), state + self.enter(report)
         )
-        gate, new = self.keep(self.after(thought.state)).chunk(2, -1)
+        # The state keeps its own precision, whatever products are kept in.
+        gate, new = self.keep(self.after(thought.state)).to(state.dtype).chunk(2, -1)
         return torch.lerp(torch.tanh(new), state, torch.sigmoid(gate)), thought
 
 

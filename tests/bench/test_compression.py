@@ -53,7 +53,7 @@ def test_rows_tell_what_each_arm_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
         cause = torch.randn(count, 1, 15, 40, generator=g)
         told = torch.cat([cause[..., :20], torch.zeros(*cause.shape[:3], 236)], -1)
         sides.append(((cause @ shown, told), make_lived(1, 0)))
-    policy.core.calibrate(sides[0][0][0].flatten(0, -2))
+    policy.core.bottleneck.calibrate(sides[0][0][0].flatten(0, -2))
 
     def judged(task: str, known: torch.Tensor, *_: object) -> dict[str, dict[str, float]]:
         if known.shape[-1] == 4096:

@@ -106,7 +106,7 @@ def test_training_brings_into_the_message_what_the_actions_need() -> None:
     looks = experience(24, 1, 400, seed=3).repeat(1, 6, 1)
     weak = torch.randn(24, 6, 3, generator=torch.Generator().manual_seed(5))
     looks[..., :3] += 40 * weak
-    core.calibrate(looks.flatten(0, 1))
+    core.calibrate(looks.flatten(0, 1), make_observation(len(looks) * 6))
     with torch.no_grad():
         core.bottleneck.context.weight[:, :3] = 0.0
     heads = CompressionHeads(3, 2, hidden=256, seed=0)

@@ -47,8 +47,40 @@ def test_looks_one_by_one_equal_a_sequence(h_every: int) -> None:
     for t in range(7):
         now = {k: v[:, t] for k, v in senses.items()}
         chunk, state, told = core(context[:, t], now, state, {k: v[:, t] for k, v in present.items()}, reset[:, t])
-        assert torch.equal(chunk, chunks[:, t]) and torch.equal(told.message, extras.message[:, t])
-    assert torch.equal(state, last)
+        # What L sees is computed for all looks at once: the last bit may differ.
+        torch.testing.assert_close(chunk, chunks[:, t], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(told.message, extras.message[:, t], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, last, atol=1e-5, rtol=1e-5)
+
+
+def test_episodes_that_begin_together_need_no_reset() -> None:
+    core, context, senses = make_core(3), make_context(2, 7), make_observation(2, 7)
+    reset = torch.zeros(2, 7, dtype=torch.bool)
+    reset[:, 0] = True
+    for one, other in zip(
+        core.sequence(context, senses)[:2], core.sequence(context, senses, reset=reset), strict=False
+    ):
+        assert torch.equal(one, other)
+
+
+def test_calibrated_l_sees_small_numbers_as_well_as_large_ones() -> None:
+    g = torch.Generator().manual_seed(0)
+    felt = make_observation(400)["proprioceptive"]
+    felt[:, 0], felt[:, 1] = 0.02 * torch.randn(400, generator=g), 300 * torch.randn(400, generator=g)
+    felt[:, 2] = 5.0
+    senses = make_observation(400) | {"proprioceptive": felt}
+    core = make_core()
+    core.calibrate(make_context(400), senses)
+    glance, seen = core.fast.glance, []
+    glance.read["proprioceptive"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    glance(senses, {}, 400)
+    assert seen[0][:, :2].mean(0).abs().max() < 0.01
+    torch.testing.assert_close(seen[0][:, :2].std(0), torch.tensor([0.4, 1.0]), atol=0.05, rtol=0.0)  # at most x20
+    # What never varied is neither blown up nor let run wild.
+    senses["proprioceptive"][:, 2] = 6.0
+    senses["proprioceptive"][:, 0] = 1e6
+    glance(senses, {}, 400)
+    assert 0.0 < float(seen[1][0, 2]) < 1.0 and float(seen[1][0, 0]) == 10.0
 
 
 def test_reset_equals_a_fresh_episode_and_touches_no_other_world() -> None:
@@ -189,3 +221,12 @@ def test_bad_input_is_named(core: SageCore) -> None:
     for call, message in cases:
         with pytest.raises(SageError, match=message):
             call()
+
+
+def test_products_in_bfloat16_leave_the_state_in_float32() -> None:
+    core = make_core(h_every=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        chunk, state, extras = core.sequence(make_context(2, 5), make_observation(2, 5))
+        (chunk.square().mean() + extras.cost.mean()).backward()
+    assert state.dtype == torch.float32
+    torch.testing.assert_close(state, core.sequence(make_context(2, 5), make_observation(2, 5))[1], atol=0.1, rtol=0.1)
