@@ -73,13 +73,12 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     Args:
         mind: The mind.
         sets: The scenes.
-        slept: Whether half of what the judge knows was lived under other physics, as those do who sleep.
+        slept: Whether the judge also knows scenes under other physics, as those do who sleep.
         senses: Which it has; all by default.
     """
-    half = len(sets.known) // 2
-    parts = [(sets.known, slice(half)), (sets.varied if slept else sets.known, slice(half, None))]
-    context = torch.cat([contexts(mind, {k: v[some] for k, v in _seen(s, senses).items()}) for s, some in parts])
-    actions = torch.cat([s.actions[some] for s, some in parts])
+    lived = [sets.known, sets.varied] if slept else [sets.known]
+    context = torch.cat([contexts(mind, _seen(scenes, senses)) for scenes in lived])
+    actions = torch.cat([scenes.actions for scenes in lived])
     order = torch.randperm(len(context), generator=torch.Generator().manual_seed(0))
     judge = learn(context[order.to(context.device)], actions[order], START, 2 * len(order) // 3)
     evidence: dict[str, Tensor] = {}

@@ -35,9 +35,10 @@ PAIRS = {"cpu": 12, "gpu": 64}
 LESSONS = 2
 """Lessons of a kind for each dream of it that is judged."""
 KNOWN, RARE = 8, 4
-"""A pair a kind: undisturbed scenes of each sort, and scenes under each rare physics."""
-STAGED = 3
-"""Of the undisturbed scenes, one in so many is the twin of a dream: dreams bring objects into view and in motion."""
+"""For each pair: undisturbed scenes of each sort, and scenes under each rare physics."""
+STAGED = {"known": 2, "usual": 1}
+"""Beside them, of each kind and for each pair, so many possible twins of dreams that nobody is shown: dreams bring
+objects into view and in motion, and what should come of that has to be known."""
 DREAMT = ("lessons", "judged")
 SEED = 200_000
 """Seeds of dreams begin here; runs of users rarely do."""
@@ -49,7 +50,7 @@ UNUSUAL: dict[str, dict[str, float]] = {
 }
 """Possible, but rare: name -> what of :meth:`sage_ext.environment.Environment.relive` is other."""
 VARIED = {"gravity_scale": (0.5, 1.5), "friction_scale": (0.4, 1.6), "mass_scale": (0.5, 2.0)}
-"""What sleep lives moments again under: half of what is known to those who sleep."""
+"""What sleep lives moments again under: known beside the usual to those who sleep."""
 
 
 @dataclass
@@ -184,7 +185,7 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
 
     wanted = {"lessons": LESSONS * pairs, "judged": pairs}
     count = KNOWN * pairs
-    wanted["staged"] = -(-2 * (count // STAGED) // len(env.dream_kinds))
+    wanted["staged"] = sum(STAGED.values()) * pairs
     for name, each in wanted.items():
         if not (path / name / INDEX).exists():
             own = derived_seed(seed, "bench.dreams", name)
@@ -195,9 +196,9 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
     staged = dreams(EvaluationSet(path / "staged"))[1]
     order = torch.randperm(len(staged), generator=generator).tolist()
     parts: dict[str, Scenes] = {}
-    for name in ("known", "usual"):
-        some, order = order[: count // STAGED], order[count // STAGED :]
-        plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count - len(some), generator)
+    for name, each in STAGED.items():
+        some, order = order[: each * pairs * len(env.dream_kinds)], order[each * pairs * len(env.dream_kinds) :]
+        plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count, generator)
         twins = Scenes({k: v[some] for k, v in staged.senses.items()}, staged.actions[some], [""] * len(some))
         parts[name] = joined([plain, twins])
     parts["varied"] = possible(env, policy, derived_seed(seed, "bench.dreams", "varied"), count, generator, VARIED)

@@ -107,7 +107,9 @@ def _work(task: str, number: int, own: list[Shard], end: float | None) -> int:
     own[0].folder.mkdir(parents=True, exist_ok=True)
     paths = os.pathsep.join([str(REPOSITORY / part) for part in ("", "envs", "tasks")])
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([paths, *inherited]), "OMP_NUM_THREADS": "1"}
+    # Simulators live on the CPU: each on one core, and none opens the GPU.
+    own_cpu = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([paths, *inherited])} | own_cpu
     names = [f"{s.seed}:{s.number}:{s.pairs}" for s in own]
     with open(_log(own[0].folder, task, number), "ab") as log:
         try:
