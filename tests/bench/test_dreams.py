@@ -6,15 +6,18 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from bench import dreams
-from bench.dream_arms import Left, Scorer, Scores, by_amount, by_geometry, loudness, pixel_motion, pixels
+from bench.dream_arms import Left, Scorer, Scores, by_amount, by_geometry, by_judge, loudness, pixel_motion, pixels
 from bench.dream_scenes import LOOKS, Scenes, Sets
 from bench.dream_shards import Shard
+from sage_ext.context.layout import CONTEXT_WIDTH
 from sage_ext.errors import SageError
 
 LAWS = ("physics", "scale")
@@ -104,6 +107,25 @@ def test_an_amount_is_turned_the_way_that_the_lessons_show(toy: Sets) -> None:
     back = by_amount(toy, lambda senses: -pixel_motion(senses))
     assert dreams.figures_of(back, toy)["mean"]["pairwise_accuracy"] > 0.95
     assert dreams.figures_of(by_amount(toy, loudness), toy)["mean"]["pairwise_accuracy"] < 0.75
+
+
+def test_arms_that_share_a_judge(toy: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = torch.randn(CONTEXT_WIDTH, generator=torch.Generator().manual_seed(0))
+    encoded: list[int] = []
+
+    def contexts(_: object, senses: dict[str, Tensor]) -> Tensor:
+        encoded.append(len(senses["visual"]))
+        return (senses["visual"][:, :, 0, 0, :1].float() - 128) / 10 * spread
+
+    monkeypatch.setattr("bench.dream_arms.contexts", contexts)
+    mind: Any = SimpleNamespace(device=torch.device("cpu"))
+    found = by_judge(mind, toy, slept=True)
+    assert len(encoded) == 2 + 6, "each set once, for all arms"
+    for scorer in (found.equal, found.taught, found.critical):
+        figures = dreams.figures_of(scorer, toy)
+        assert figures["mean"]["pairwise_accuracy"] > 0.9, "what jumps about was not to be foretold"
+        assert scorer.learns == ("leave-one-out:mean" in figures)
+    assert not found.equal.learns and len(encoded) == 2 + 6
 
 
 def options(tmp_path: Path, *more: str) -> argparse.Namespace:

@@ -1,0 +1,57 @@
+"""The critic learns from dreams what tells them, and nothing else changes by it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.dream_critic import clues, criticised, learn_critics
+from sage_ext.context.layout import CONTEXT_WIDTH
+from sage_ext.surprise.scenes import learn
+
+LOOKS, CLUES, START, N = 12, 20, 3, 120
+
+
+def scenes(seed: int) -> tuple[Tensor, Tensor]:
+    """Impossible scenes and their twins: from some look on two clues, each usual alone, no longer agree."""
+    generator = torch.Generator().manual_seed(seed)
+    twin = torch.randn(N, LOOKS, CLUES, generator=generator)
+    twin[..., 1] = twin[..., 0]
+    impossible = twin.clone()
+    late = torch.arange(LOOKS) >= torch.randint(4, 8, (N, 1), generator=generator)
+    impossible[..., 1] = torch.where(late, -twin[..., 0], twin[..., 0])
+    return impossible, twin
+
+
+def test_it_tells_what_no_clue_tells_alone() -> None:
+    lessons, judged = scenes(0), scenes(1)
+    before = torch.get_rng_state()
+    critics = learn_critics(*lessons, lessons[1], START)
+    assert torch.equal(torch.get_rng_state(), before), "the caller's chance is its own"
+    dreamt, twin = (criticised(critics, seen, START) for seen in judged)
+    assert (dreamt > twin).float().mean() > 0.9
+    again = learn_critics(*lessons, lessons[1], START)
+    assert torch.equal(criticised(again, judged[0], START), dreamt)
+
+
+def test_taught_nothing_it_tells_nothing() -> None:
+    lessons, judged = scenes(0), scenes(1)
+    # The same pairs, but which is which was drawn.
+    swap = torch.rand(N, 1, 1, generator=torch.Generator().manual_seed(2)) < 0.5
+    mixed = torch.where(swap, lessons[0], lessons[1]), torch.where(swap, lessons[1], lessons[0])
+    critics = learn_critics(*mixed, lessons[1], START)
+    dreamt, twin = (criticised(critics, seen, START) for seen in judged)
+    assert 0.2 < (dreamt > twin).float().mean() < 0.8
+
+
+def test_clues_are_of_each_look_and_finite() -> None:
+    generator = torch.Generator().manual_seed(0)
+    context = torch.randn(12, LOOKS, CONTEXT_WIDTH, generator=generator).cumsum(1)
+    actions = torch.randn(12, LOOKS, 2, generator=generator)
+    judge = learn(context[:8], actions[:8], START, 5)
+    found = clues(judge, context[8:], actions[8:])
+    assert found.shape[:2] == (4, LOOKS) and bool(found.isfinite().all())
+    other = context[8:].clone()
+    other[:, 9:] += 5.0
+    changed = (clues(judge, other, actions[8:]) != found).any(-1).any(0)
+    assert not changed[:9].any() and changed[9:].all(), "none knows what comes later"
