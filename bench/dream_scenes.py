@@ -168,7 +168,8 @@ def main() -> None:
     body = SimulatedBody()
     env = body.environment(load_config(asked))
     for name in names:
-        shard = Shard(task, *map(int, name.split(":")), folder)
+        own, number, pairs = map(int, name.split(":"))
+        shard = Shard(task, own, number, pairs, folder)
         with claimed(shard) as mine:
             if mine:
                 seed = derived_seed(SEED + shard.seed, "shard", shard.number)

@@ -88,7 +88,7 @@ def prepare(wanted: Sequence[Shard], workers: int, seconds: float | None = None)
     turns = [tasks[i % len(tasks)] for i in range(max(len(tasks), min(workers, len(missing))))]
     jobs = [(task, number, [s for s in missing if s.task == task]) for number, task in enumerate(turns)]
     with ThreadPoolExecutor(workers) as pool:
-        codes = list(pool.map(lambda job: _work(*job, end), jobs))
+        codes = list(pool.map(lambda job: _work(job[0], job[1], job[2], end), jobs))
     failed = [job for job, code in zip(jobs, codes, strict=True) if code]
     if failed and seconds is None:
         task, number, own = failed[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import statistics
 import sys
 from collections.abc import Callable
@@ -155,7 +156,7 @@ def _figures(options: argparse.Namespace, own: list[Shard], number: int, arms: l
         given = options.wake if arm in WAKE else options.run
         folder, label = dream_minds.folder_of(given[number % len(given)])
         learned = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["tensors"]
-        name = f"{arm.replace(' ', '_').replace(chr(39), '')}-{label}-{Path(learned).stem[-12:]}"
+        name = re.sub(r"[^\w.-]+", "_", f"{arm}-{label}-{Path(learned).stem[-12:]}")
         paths[arm] = options.keep / "results" / f"{first.task}-{first.seed}-{pairs}" / f"{name}.json"
         if paths[arm].exists():
             found[arm] = json.loads(paths[arm].read_text(encoding="utf-8"))

@@ -29,7 +29,8 @@ class Worker:
             return subprocess.CompletedProcess(command, 1)
         task, folder = command[3], Path(command[4])
         for name in command[5:]:
-            shard = Shard(task, *map(int, name.split(":")), folder)
+            seed, number, pairs = map(int, name.split(":"))
+            shard = Shard(task, seed, number, pairs, folder)
             with claimed(shard) as mine:
                 if mine:
                     self.made.append(f"{task}:{name}")
