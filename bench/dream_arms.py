@@ -22,7 +22,7 @@ from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
 from sage_ext.surprise.readout import learn_weights
 from sage_ext.surprise.scenes import contexts, learn
 
-from .dream_critic import clues, criticised, learn_critics
+from .dream_critic import clues, criticised
 from .dream_scenes import LOOKS, Scenes, Sets
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
 
     @cache
     def critical(left: Left) -> Scores:
-        some = kept(left)
-        critics = learn_critics(seen["lessons"][some], seen["lessons_twin"][some], seen["usual"], START)
-        said = {name: criticised(critics, value, START).cpu() for name, value in seen.items()}
+        said = {k: v.cpu() for k, v in criticised(seen, kept(left).nonzero().squeeze(1), START).items()}
         return {name: _standard(weighed(left), name) + _standard(said, name) for name in JUDGED}
 
     return Judged(Scorer(equal), Scorer(weighed, learns=True), Scorer(critical, learns=True))

@@ -18,8 +18,9 @@ HORIZONS = (1, 4)
 WIDTH, DROP = 48, 0.3
 DILATIONS = (1, 2, 4)
 """Of its convolutions: together they see 15 looks."""
-CRITICS = 2
-"""Critics whose mean judges: alone, each follows its first weights too much."""
+CRITICS = 3
+"""Critics whose mean judges. Each leaves out a third of the lessons, which it alone judges: on what it learned from, a
+critic is far too sure, and coherence calibrated on that is wrong."""
 EPOCHS, BATCH, MOST = 16, 32, 600
 """Passes over the lessons, pairs an update, and updates at most."""
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
@@ -69,40 +70,55 @@ class Critic(nn.Module):
         return looks.logsumexp(1)
 
 
-def learn_critics(impossible: Tensor, twin: Tensor, possible: Tensor, start: int) -> list[Critic]:
-    """Critics that dreams have taught.
+def learn_critic(impossible: Tensor, twin: Tensor, possible: Tensor, start: int, seed: int = 0) -> Critic:
+    """A critic that dreams have taught.
 
     Args:
         impossible: Clues of impossible scenes ``(n, T, c)``.
         twin: Of their twins, in the same order.
         possible: Of other possible scenes ``(m, T, c)``.
         start: Look from which scenes are judged.
+        seed: Of its first weights, its dropout and its batches.
     """
-    found = []
     steps = min(MOST, EPOCHS * -(-len(impossible) // BATCH))
-    scale = torch.cat([twin, possible]).flatten(0, 1).std(0, correction=0).clamp(min=0.3)
-    for seed in range(CRITICS):
-        with torch.random.fork_rng([impossible.device] if impossible.is_cuda else []):
-            torch.manual_seed(seed)
-            critic = Critic(impossible.shape[-1]).to(impossible.device)
-            critic.scale.copy_(scale)
-            optimizer = torch.optim.AdamW(critic.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-            rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
-            for _ in range(steps):
-                pair = torch.randint(len(impossible), (BATCH,), device=impossible.device)
-                other = torch.randint(len(possible), (BATCH // 2,), device=impossible.device)
-                score = critic(torch.cat([impossible[pair], twin[pair], possible[other]]), start)
-                dreamt, own = score[:BATCH], score[BATCH : 2 * BATCH]
-                every = F.softplus(score[BATCH:].unsqueeze(0) - dreamt.unsqueeze(1)).mean()
-                optimizer.zero_grad(set_to_none=True)
-                (0.5 * F.softplus(own - dreamt).mean() + 0.5 * every).backward()
-                optimizer.step()
-                rate.step()
-        found.append(critic.eval())
+    with torch.random.fork_rng([impossible.device] if impossible.is_cuda else []):
+        torch.manual_seed(seed)
+        critic = Critic(impossible.shape[-1]).to(impossible.device)
+        critic.scale.copy_(torch.cat([twin, possible]).flatten(0, 1).std(0, correction=0).clamp(min=0.3))
+        optimizer = torch.optim.AdamW(critic.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
+        for _ in range(steps):
+            pair = torch.randint(len(impossible), (BATCH,), device=impossible.device)
+            other = torch.randint(len(possible), (BATCH // 2,), device=impossible.device)
+            score = critic(torch.cat([impossible[pair], twin[pair], possible[other]]), start)
+            dreamt, own = score[:BATCH], score[BATCH : 2 * BATCH]
+            every = F.softplus(score[BATCH:].unsqueeze(0) - dreamt.unsqueeze(1)).mean()
+            optimizer.zero_grad(set_to_none=True)
+            (0.5 * F.softplus(own - dreamt).mean() + 0.5 * every).backward()
+            optimizer.step()
+            rate.step()
+    return critic.eval()
+
+
+def criticised(seen: dict[str, Tensor], some: Tensor, start: int) -> dict[str, Tensor]:
+    """Scores of all scenes, by critics that learn from some of the lessons.
+
+    Args:
+        seen: Clues of the sets ``usual``, ``lessons``, ``lessons_twin`` and any others, each ``(n, T, c)``.
+        some: Numbers of the lessons that may be learned from ``(k,)``, k at least :data:`CRITICS`.
+        start: Look from which scenes are judged.
+
+    Returns:
+        Set -> ``(n,)``. A lesson that was learned from is judged by the critic that left it out.
+    """
+    fold = torch.arange(len(some), device=some.device) % CRITICS
+    critics = []
+    for number in range(CRITICS):
+        own = some[fold != number]
+        critics.append(learn_critic(seen["lessons"][own], seen["lessons_twin"][own], seen["usual"], start, number))
+    with torch.no_grad():
+        said = {name: torch.stack([critic(value, start) for critic in critics]) for name, value in seen.items()}
+    found = {name: value.mean(0) for name, value in said.items()}
+    for name in ("lessons", "lessons_twin"):
+        found[name][some] = said[name][fold, some]
     return found
-
-
-@torch.no_grad()
-def criticised(critics: list[Critic], seen: Tensor, start: int) -> Tensor:
-    """Mean score of scenes ``(n,)``."""
-    return torch.stack([critic(seen, start) for critic in critics]).mean(0)

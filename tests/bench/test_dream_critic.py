@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.dream_critic import clues, criticised, learn_critics
+from bench.dream_critic import clues, criticised, learn_critic
 from sage_ext.context.layout import CONTEXT_WIDTH
 from sage_ext.surprise.scenes import learn
 
@@ -26,12 +26,25 @@ def scenes(seed: int) -> tuple[Tensor, Tensor]:
 def test_it_tells_what_no_clue_tells_alone() -> None:
     lessons, judged = scenes(0), scenes(1)
     before = torch.get_rng_state()
-    critics = learn_critics(*lessons, lessons[1], START)
+    critic = learn_critic(*lessons, lessons[1], START)
     assert torch.equal(torch.get_rng_state(), before), "the caller's chance is its own"
-    dreamt, twin = (criticised(critics, seen, START) for seen in judged)
+    with torch.no_grad():
+        dreamt, twin = (critic(seen, START) for seen in judged)
     assert (dreamt > twin).float().mean() > 0.9
-    again = learn_critics(*lessons, lessons[1], START)
-    assert torch.equal(criticised(again, judged[0], START), dreamt)
+
+
+def test_no_lesson_is_judged_by_a_critic_that_learned_from_it() -> None:
+    """Without anything to learn, critics know their own lessons by heart and others not at all."""
+    generator = torch.Generator().manual_seed(0)
+    seen = {k: torch.randn(60, LOOKS, 200, generator=generator) for k in ("usual", "lessons", "lessons_twin")}
+    critic = learn_critic(seen["lessons"], seen["lessons_twin"], seen["usual"], START)
+    with torch.no_grad():
+        heart = critic(seen["lessons"], START) > critic(seen["lessons_twin"], START)
+    found = criticised(seen, torch.arange(60), START)
+    assert heart.float().mean() > 0.9
+    assert 0.25 < (found["lessons"] > found["lessons_twin"]).float().mean() < 0.75
+    some = criticised(seen, torch.arange(0, 60, 2), START)
+    assert all(value.shape == (60,) and bool(value.isfinite().all()) for value in some.values())
 
 
 def test_clues_are_of_each_look_and_finite() -> None:
