@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,7 @@ from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
 from sage_ext.surprise.readout import learn_weights
 from sage_ext.surprise.scenes import contexts, learn
 
+from .dream_critic import clues, criticised
 from .dream_scenes import LOOKS, Scenes, Sets
 
 if TYPE_CHECKING:
@@ -50,38 +52,66 @@ class Scorer:
     learns: bool = False
 
 
-def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None = None) -> tuple[Scorer, Scorer]:
-    """A mind and a judge of its contexts: with equal weights, and with those that the lessons teach.
+@dataclass
+class Judged:
+    """The arms of a mind that share its contexts and its judge.
+
+    Attributes:
+        equal: All evidence weighs the same.
+        taught: It weighs as the lessons teach.
+        critical: Beside it counts what a critic says that learned from the lessons, see :mod:`.dream_critic`.
+    """
+
+    equal: Scorer
+    taught: Scorer
+    critical: Scorer
+
+
+def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None = None) -> Judged:
+    """A mind and a judge of its contexts.
 
     Args:
         mind: The mind.
         sets: The scenes.
-        slept: Whether half of what the judge knows was lived under other physics, as those do who sleep.
+        slept: Whether the judge also knows scenes under other physics, as those do who sleep.
         senses: Which it has; all by default.
     """
-    half = len(sets.known) // 2
-    parts = [(sets.known, slice(half)), (sets.varied if slept else sets.known, slice(half, None))]
-    context = torch.cat([contexts(mind, {k: v[some] for k, v in _seen(s, senses).items()}) for s, some in parts])
-    actions = torch.cat([s.actions[some] for s, some in parts])
+    lived = [sets.known, sets.varied] if slept else [sets.known]
+    context = torch.cat([contexts(mind, _seen(scenes, senses)) for scenes in lived])
+    actions = torch.cat([scenes.actions for scenes in lived])
     order = torch.randperm(len(context), generator=torch.Generator().manual_seed(0))
-    judge = learn(context[order], actions[order], START, 2 * len(order) // 3)
+    judge = learn(context[order.to(context.device)], actions[order], START, 2 * len(order) // 3)
+    evidence: dict[str, Tensor] = {}
+    seen: dict[str, Tensor] = {}
+    for name in JUDGED:
+        scenes: Scenes = getattr(sets, name)
+        context, acted = contexts(mind, _seen(scenes, senses)), scenes.actions.to(mind.device)
+        evidence[name], seen[name] = judge.evidence(context, acted), clues(judge, context, acted)
 
-    def weighed(scenes: Scenes) -> Tensor:
-        found = contexts(mind, _seen(scenes, senses))
-        return judge.evidence(found, scenes.actions.to(found.device)).cpu()
+    def kept(left: Left) -> Tensor:
+        return torch.tensor([law != left for law in sets.lessons.law], device=mind.device)
 
-    evidence = {name: weighed(getattr(sets, name)) for name in JUDGED}
-    judge.cpu()
+    @cache
+    def weighed(left: Left) -> Scores:
+        some = kept(left)
+        weight = learn_weights(judge, evidence["lessons"][some], evidence["lessons_twin"][some], START)
+        return {name: judge.score(judge.weigh(value, weight).looks, START).cpu() for name, value in evidence.items()}
 
     def equal(_: Left) -> Scores:
-        return {name: judge.score(judge.weigh(value).looks, START) for name, value in evidence.items()}
+        return {name: judge.score(judge.weigh(value).looks, START).cpu() for name, value in evidence.items()}
 
-    def taught(left: Left) -> Scores:
-        kept = torch.tensor([law != left for law in sets.lessons.law])
-        weight = learn_weights(judge, evidence["lessons"][kept], evidence["lessons_twin"][kept], START)
-        return {name: judge.score(judge.weigh(value, weight).looks, START) for name, value in evidence.items()}
+    @cache
+    def critical(left: Left) -> Scores:
+        said = {k: v.cpu() for k, v in criticised(seen, kept(left).nonzero().squeeze(1), START).items()}
+        return {name: _standard(weighed(left), name) + _standard(said, name) for name in JUDGED}
 
-    return Scorer(equal), Scorer(taught, learns=True)
+    return Judged(Scorer(equal), Scorer(weighed, learns=True), Scorer(critical, learns=True))
+
+
+def _standard(scores: Scores, name: str) -> Tensor:
+    """Surprises in standard scores of what is usual."""
+    usual = scores["usual"]
+    return (scores[name] - usual.mean()) / usual.std(correction=0).clamp(min=1e-6)
 
 
 def seeds_coherence(mind: Mind, sets: Sets) -> Scorer:
@@ -89,7 +119,7 @@ def seeds_coherence(mind: Mind, sets: Sets) -> Scorer:
 
     def disorder(scenes: Scenes) -> Tensor:
         share = contexts(mind, scenes.senses)[:, START:].log_softmax(-1)
-        return (-(share.exp() * share).sum(-1) / math.log(CONTEXT_WIDTH)).mean(1)
+        return (-(share.exp() * share).sum(-1) / math.log(CONTEXT_WIDTH)).mean(1).cpu()
 
     return _fixed(sets, disorder)
 
@@ -101,7 +131,7 @@ def by_geometry(sets: Sets, path: Callable[[Observation], Tensor]) -> tuple[Scor
         sets: The scenes.
         path: Senses -> the trajectory ``(n, T, d)``.
     """
-    signals = {name: geometric_signals(path(getattr(sets, name).senses)).cpu() for name in JUDGED}
+    signals = {name: geometric_signals(path(getattr(sets, name).senses)) for name in JUDGED}
 
     def mean(_: Left) -> Scores:
         return {name: standard_mean(value, signals["usual"]) for name, value in signals.items()}
@@ -117,7 +147,7 @@ def by_amount(sets: Sets, amount: Callable[[Observation], Tensor]) -> Scorer:
 
 def encoded_pictures(mind: Mind) -> Callable[[Observation], Tensor]:
     """Trajectories of what the encoder makes of each picture: its group ``visual``, which has no memory."""
-    return lambda senses: contexts(mind, {"visual": senses["visual"]})[..., GROUPS["visual"].slice]
+    return lambda senses: contexts(mind, {"visual": senses["visual"]})[..., GROUPS["visual"].slice].cpu()
 
 
 def pixels(senses: Observation) -> Tensor:
@@ -148,7 +178,7 @@ def _best(sets: Sets, each: list[Scores]) -> Scorer:
 
 
 def _fixed(sets: Sets, score: Callable[[Scenes], Tensor]) -> Scorer:
-    scores = {name: score(getattr(sets, name)).cpu() for name in JUDGED}
+    scores = {name: score(getattr(sets, name)) for name in JUDGED}
     return Scorer(lambda _: scores)
 
 

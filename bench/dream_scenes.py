@@ -8,19 +8,16 @@ learned, ``judged`` are those that the figures are of, and ``unusual`` is possib
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sage_ext.errors import SageError
 
 from .dream_set import HELD_OUT
-from .held_out import REPOSITORY
-from .table import say
+from .dream_shards import Shard, claimed
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +31,14 @@ WORLDS = 16
 WARM_UP = 20
 """Steps lived before a moment is taken."""
 PAIRS = {"cpu": 12, "gpu": 64}
-"""Dreams of each kind, in each of ``lessons`` and ``judged``; all else grows with them."""
+"""Dreams of each kind that are judged; all else grows with them."""
+LESSONS = 2
+"""Lessons of a kind for each dream of it that is judged."""
 KNOWN, RARE = 8, 4
-"""A pair a kind: undisturbed scenes of each sort, and scenes under each rare physics."""
-STAGED = 3
-"""Of the undisturbed scenes, one in so many is the twin of a dream: dreams bring objects into view and in motion."""
+"""For each pair: undisturbed scenes of each sort, and scenes under each rare physics."""
+STAGED = {"known": 2, "usual": 1}
+"""Beside them, of each kind and for each pair, so many possible twins of dreams that nobody is shown: dreams bring
+objects into view and in motion, and what should come of that has to be known."""
 DREAMT = ("lessons", "judged")
 SEED = 200_000
 """Seeds of dreams begin here; runs of users rarely do."""
@@ -50,7 +50,7 @@ UNUSUAL: dict[str, dict[str, float]] = {
 }
 """Possible, but rare: name -> what of :meth:`sage_ext.environment.Environment.relive` is other."""
 VARIED = {"gravity_scale": (0.5, 1.5), "friction_scale": (0.4, 1.6), "mass_scale": (0.5, 2.0)}
-"""What sleep lives moments again under: half of what is known to those who sleep."""
+"""What sleep lives moments again under: known beside the usual to those who sleep."""
 
 
 @dataclass
@@ -101,31 +101,16 @@ class Sets:
     unusual: Scenes
 
 
-def sets(task: str, seed: int, pairs: int, folder: Path) -> Sets:
-    """Live and dream, or read what ``folder`` holds already.
-
-    Args:
-        task: Id of the task.
-        seed: Moves everything.
-        pairs: Dreams of each kind.
-        folder: Where everything is kept.
+def sets(found: Iterable[Shard]) -> Sets:
+    """What some shards hold, together.
 
     Raises:
-        SageError: The simulator failed.
+        SageError: None of them is there.
     """
-    path = folder / f"{task}-{seed}-{pairs}"
-    if not path.with_suffix(".json").exists():
-        say(f"dreams: {task}, seed {seed}, {pairs} of each kind")
-        path.mkdir(parents=True, exist_ok=True)
-        paths = os.pathsep.join([str(REPOSITORY / part) for part in ("", "envs", "tasks")])
-        with open(path.with_suffix(".log"), "ab") as log:
-            done = subprocess.run(
-                [sys.executable, "-m", "bench.dream_scenes", task, str(seed), str(pairs), str(path.absolute())],
-                cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": paths}, stdout=log, stderr=log, check=False,
-            )  # fmt: skip
-        if done.returncode:
-            raise SageError("dreams", task, f"failed, see {path.with_suffix('.log')}", "run it by itself")
-    return load(path)
+    parts = [load(shard.path) for shard in found if shard.done]
+    if not parts:
+        raise SageError("dreams", "", "are not there: no shard was finished", "give it more time")
+    return Sets(**{f.name: joined(getattr(part, f.name) for part in parts) for f in fields(Sets)})
 
 
 def save(parts: dict[str, Scenes], path: Path) -> None:
@@ -138,7 +123,9 @@ def save(parts: dict[str, Scenes], path: Path) -> None:
         tensors[f"{name}/actions"] = scenes.actions.contiguous()
     save_file(tensors, path.with_suffix(".safetensors"))
     names = {name: scenes.name for name, scenes in parts.items()}
-    path.with_suffix(".json").write_text(json.dumps(names) + "\n", encoding="utf-8")
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(names) + "\n", encoding="utf-8")
+    temporary.replace(path.with_suffix(".json"))
 
 
 def load(path: Path) -> Sets:
@@ -168,18 +155,25 @@ def dreams(found: EvaluationSet) -> tuple[Scenes, Scenes]:
 
 
 def main() -> None:
-    """Make the sets of a task: TASK SEED PAIRS PATH."""
+    """Make shards of a task: TASK FOLDER SEED:NUMBER:PAIRS ..."""
     import torch
 
     from sage_ext.body import SimulatedBody
     from sage_ext.config import load_config
+    from sage_ext.environment import derived_seed
 
-    task, seed, pairs, path = sys.argv[1], SEED + int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    task, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     torch.set_num_threads(1)
-    asked = [f"task.id={task}", f"task.num_envs={WORLDS}", f"seed={seed}", "memory.capacity=1000000", *HELD_OUT]
+    asked = [f"task.id={task}", f"task.num_envs={WORLDS}", "task.device=cpu", "memory.capacity=1000000", *HELD_OUT]
     body = SimulatedBody()
     env = body.environment(load_config(asked))
-    make(env, body.policy("random", env, seed), seed, pairs, path)
+    for name in names:
+        own, number, pairs = map(int, name.split(":"))
+        shard = Shard(task, own, number, pairs, folder)
+        with claimed(shard) as mine:
+            if mine:
+                seed = derived_seed(SEED + shard.seed, "shard", shard.number)
+                make(env, body.policy("random", env, seed), seed, shard.pairs, shard.path)
     env.close()
 
 
@@ -190,9 +184,9 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
     from sage_ext.dream.evaluation import INDEX, EvaluationSet, make_evaluation
     from sage_ext.environment import derived_seed
 
-    wanted = dict.fromkeys(DREAMT, pairs)
+    wanted = {"lessons": LESSONS * pairs, "judged": pairs}
     count = KNOWN * pairs
-    wanted["staged"] = -(-2 * (count // STAGED) // len(env.dream_kinds))
+    wanted["staged"] = sum(STAGED.values()) * pairs
     for name, each in wanted.items():
         if not (path / name / INDEX).exists():
             own = derived_seed(seed, "bench.dreams", name)
@@ -203,9 +197,9 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
     staged = dreams(EvaluationSet(path / "staged"))[1]
     order = torch.randperm(len(staged), generator=generator).tolist()
     parts: dict[str, Scenes] = {}
-    for name in ("known", "usual"):
-        some, order = order[: count // STAGED], order[count // STAGED :]
-        plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count - len(some), generator)
+    for name, each in STAGED.items():
+        some, order = order[: each * pairs * len(env.dream_kinds)], order[each * pairs * len(env.dream_kinds) :]
+        plain = possible(env, policy, derived_seed(seed, "bench.dreams", name), count, generator)
         twins = Scenes({k: v[some] for k, v in staged.senses.items()}, staged.actions[some], [""] * len(some))
         parts[name] = joined([plain, twins])
     parts["varied"] = possible(env, policy, derived_seed(seed, "bench.dreams", "varied"), count, generator, VARIED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import statistics
 import sys
 from collections.abc import Callable
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from sage_ext.errors import SageError
 
+from . import dream_minds
+from .dream_shards import Shard, default_workers, prepare, shards
 from .held_out import FAMILY
 from .table import OURS, Table, arguments, run_bench, say
 
 if TYPE_CHECKING:
     from sage_ext.mind import Mind
 
-    from .dream_arms import Scorer, Scores
+    from .dream_arms import Judged, Scorer, Scores
     from .dream_scenes import Sets
 
 DESCRIPTION = """\
@@ -42,9 +45,10 @@ metrics:
                        logistic function of surprise, fitted on the lessons of the OTHER laws
 arms:
   sage-ext                       wake + sleep + dream: the mind of --run, its evidence weighed as the lessons teach
-  wake + sleep                   the same with equal weights
+  sage-ext, critic               beside the evidence counts a small network that learned from the lessons
+  wake + sleep                   the same mind, its evidence with equal weights
   sage-ext, vision only          as sage-ext, but with the pictures alone
-  wake only                      the mind of --wake
+  wake only                      the mind of --wake, with equal weights; "critic" as above
   untrained                      the same encoder before it learned anything
   seed's coherence               1 - entropy of a softmax of the context
   GeoPhys, encoder | pixels      five geometric signals (arXiv 2606.20707) of the encoder's view of each picture, or of
@@ -62,10 +66,14 @@ examples:
   python -m bench.dreams --run runs/A runs/B runs/C --wake runs/D runs/E runs/F --tasks Sage-Navigation Sage-Push
   python -m bench.dreams --run latest --arms sage-ext "wake + sleep" --pairs 4 --seeds 1
 """
+CRITIC, WAKE_CRITIC = f"{OURS}, critic", "wake only, critic"
+WAKE = ("wake only", WAKE_CRITIC)
+"""Arms of the mind of --wake."""
 METRICS = ("pairwise_accuracy", "auroc", "false_alarm_rate", "ece", "median_ms", "p99_ms")
 ARMS = (
-    OURS, "wake + sleep", f"{OURS}, vision only", "wake only", "untrained", "seed's coherence", "GeoPhys, encoder",
-    "GeoPhys, encoder, best of", "GeoPhys, pixels", "GeoPhys, pixels, best of", "pixel motion", "loudness",
+    OURS, CRITIC, "wake + sleep", f"{OURS}, vision only", "wake only", WAKE_CRITIC, "untrained", "seed's coherence",
+    "GeoPhys, encoder", "GeoPhys, encoder, best of", "GeoPhys, pixels", "GeoPhys, pixels, best of", "pixel motion",
+    "loudness",
 )  # fmt: skip
 
 Figures = dict[str, dict[str, float]]
@@ -85,12 +93,15 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     # One run a seed.
     for action in [a for a in parser._actions if a.dest == "run"]:
-        action.nargs, action.help = "+", "run folders of sage-ext that have slept, one a seed, or one for all"
+        action.nargs, action.help = "+", "runs that have slept, or folders of minds; one a seed, or one for all"
     add("--wake", nargs="+", type=Path, metavar="DIR", help="the same that learned from wake alone (sleep.replay=1)")
     add("--tasks", nargs="+", choices=sorted(FAMILY), metavar="TASK", help="default: the run's own")
     add("--arms", nargs="+", choices=ARMS, metavar="ARM", help="default: all that the given runs allow")
     add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--pairs", type=int, metavar="N", help="dreams of each kind, task and seed (default: the preset's 12 or 64)")
+    add("--workers", type=int, default=default_workers(), metavar="N",
+        help="simulators at once, each on one core (default: half of the cores, %(default)s)")  # fmt: skip
+    add("--minutes", type=float, metavar="X", help="to dream for at most; then what there is is judged")
     add("--keep", type=Path, default=Path("runs") / "dreams", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))
 
@@ -99,19 +110,26 @@ def measure(options: argparse.Namespace) -> Table:
     """Dream, judge, count."""
     if not options.run:
         raise SageError("--run", "", "is missing", "name a run that has slept, or latest")
-    arms = options.arms or [arm for arm in ARMS if arm != "wake only" or options.wake]
-    if "wake only" in arms and not options.wake:
+    arms = options.arms or [arm for arm in ARMS if arm not in WAKE or options.wake]
+    if set(WAKE) & set(arms) and not options.wake:
         raise SageError("--wake", "", "is missing", "name a run that learned from wake alone, or drop that arm")
     seeds = list(range(options.seed, options.seed + options.seeds))
-    tasks = options.tasks or [_task(options.run[0])]
-    table = Table("dreams", {"preset": options.preset, "tasks": tasks, "pairs": _pairs(options)}, seeds)
+    tasks = options.tasks or [dream_minds.task_of(options.run[0])]
+    asked = [shards(task, seed, _pairs(options), options.keep / "scenes") for seed in seeds for task in tasks]
+    limit = None if options.minutes is None else 60 * options.minutes
+    prepare([shard for own in asked for shard in own], options.workers, limit)
+    there = [own for own in ([s for s in own if s.done] for own in asked) if own]
+    if not there:
+        raise SageError("--minutes", options.minutes, "are too few for one shard of dreams", "give more")
+    pairs = statistics.fmean(sum(shard.pairs for shard in own) for own in there)
+    table = Table("dreams", {"preset": options.preset, "tasks": tasks, "pairs": pairs}, seeds)
     found: dict[str, list[Figures]] = {}
-    for number, seed in enumerate(seeds):
-        for task in tasks:
-            for arm, figures in _figures(options, task, seed, number, arms).items():
-                prefix = "" if len(tasks) == 1 else f"{task}/"
-                own = {f"{prefix}{case}": metrics for case, metrics in figures.items()}
-                found.setdefault(arm, []).append(own | ({} if len(tasks) == 1 else {"mean": figures["mean"]}))
+    for own in there:
+        task, seed = own[0].task, own[0].seed
+        for arm, figures in _figures(options, own, seed - options.seed, arms).items():
+            prefix = "" if len(tasks) == 1 else f"{task}/"
+            of = {f"{prefix}{case}": metrics for case, metrics in figures.items()}
+            found.setdefault(arm, []).append(of | ({} if len(tasks) == 1 else {"mean": figures["mean"]}))
     for arm in arms:
         for case in dict.fromkeys(case for figures in found[arm] for case in figures):
             for metric in METRICS:
@@ -121,41 +139,32 @@ def measure(options: argparse.Namespace) -> Table:
     return table
 
 
-def _task(run: Path) -> str:
-    from sage_ext.runs import Run
-
-    with Run.open(run, lock=False) as opened:
-        return str(opened.config.task.id)
-
-
 def _pairs(options: argparse.Namespace) -> int:
     from .dream_scenes import PAIRS
 
     return options.pairs or PAIRS[options.preset]
 
 
-def _figures(options: argparse.Namespace, task: str, seed: int, number: int, arms: list[str]) -> dict[str, Figures]:
+def _figures(options: argparse.Namespace, own: list[Shard], number: int, arms: list[str]) -> dict[str, Figures]:
     """Arm -> its figures of a task and seed, from before or now."""
-    from sage_ext.runs import Run
-
     from .dream_scenes import sets
 
-    pairs = _pairs(options)
+    first, pairs = own[0], sum(shard.pairs for shard in own)
     found: dict[str, Figures] = {}
     paths: dict[str, Path] = {}
     for arm in arms:
-        given = options.wake if arm == "wake only" else options.run
-        with Run.open(given[number % len(given)], lock=False) as run:
-            learned = json.loads((run.checkpoint / "checkpoint.json").read_text(encoding="utf-8"))["tensors"]
-            name = f"{arm.replace(' ', '_').replace(chr(39), '')}-{run.path.name}-{Path(learned).stem[-12:]}"
-        paths[arm] = options.keep / "results" / f"{task}-{seed}-{pairs}" / f"{name}.json"
+        given = options.wake if arm in WAKE else options.run
+        folder, label = dream_minds.folder_of(given[number % len(given)])
+        learned = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["tensors"]
+        name = re.sub(r"[^\w.-]+", "_", f"{arm}-{label}-{Path(learned).stem[-12:]}")
+        paths[arm] = options.keep / "results" / f"{first.task}-{first.seed}-{pairs}" / f"{name}.json"
         if paths[arm].exists():
             found[arm] = json.loads(paths[arm].read_text(encoding="utf-8"))
     missing = [arm for arm in arms if arm not in found]
     if missing:
-        scenes = sets(task, seed, pairs, options.keep / "scenes")
+        scenes = sets(own)
         for arm, scorer in _scorers(options, scenes, number, missing):
-            say(f"{task}, seed {seed}: {arm}")
+            say(f"{first.task}, seed {first.seed}: {arm}")
             found[arm] = figures_of(scorer(), scenes)
             if arm == OURS:
                 found[arm]["stream"] = _latency(options, scenes, number)
@@ -166,12 +175,8 @@ def _figures(options: argparse.Namespace, task: str, seed: int, number: int, arm
     return found
 
 
-def _load(options: argparse.Namespace, runs: list[Path], number: int) -> Mind:
-    from sage_ext.mind import Mind
-    from sage_ext.runs import Run
-
-    with Run.open(runs[number % len(runs)], lock=False) as run:
-        return Mind.load(run.checkpoint, run.config.sleep, "cpu" if options.preset == "cpu" else "cuda:0")
+def _load(options: argparse.Namespace, given: list[Path], number: int) -> Mind:
+    return dream_minds.load(given[number % len(given)], "cpu" if options.preset == "cpu" else "cuda:0")
 
 
 def _latency(options: argparse.Namespace, scenes: Sets, number: int) -> dict[str, float]:
@@ -200,19 +205,25 @@ def _scorers(
         return made
 
     @cache
-    def judged() -> tuple[Scorer, Scorer]:
+    def judged() -> Judged:
         return of.by_judge(mind(), scenes, slept=True)
+
+    @cache
+    def awake() -> Judged:
+        return of.by_judge(_load(options, options.wake, number), scenes, slept=False)
 
     @cache
     def geometry(pixels: bool) -> tuple[Scorer, Scorer]:
         return of.by_geometry(scenes, of.pixels if pixels else of.encoded_pictures(mind()))
 
     made: dict[str, Callable[[], Scorer]] = {
-        OURS: lambda: judged()[1],
-        "wake + sleep": lambda: judged()[0],
-        f"{OURS}, vision only": lambda: of.by_judge(mind(), scenes, True, ("visual",))[1],
-        "wake only": lambda: of.by_judge(_load(options, options.wake, number), scenes, slept=False)[0],
-        "untrained": lambda: of.by_judge(fresh(), scenes, slept=False)[0],
+        OURS: lambda: judged().taught,
+        CRITIC: lambda: judged().critical,
+        "wake + sleep": lambda: judged().equal,
+        f"{OURS}, vision only": lambda: of.by_judge(mind(), scenes, True, ("visual",)).taught,
+        "wake only": lambda: awake().equal,
+        WAKE_CRITIC: lambda: awake().critical,
+        "untrained": lambda: of.by_judge(fresh(), scenes, slept=False).equal,
         "seed's coherence": lambda: of.seeds_coherence(mind(), scenes),
         "GeoPhys, encoder": lambda: geometry(False)[0],
         "GeoPhys, encoder, best of": lambda: geometry(False)[1],

@@ -36,10 +36,11 @@ def learn_weights(judge: Judge, impossible: Tensor, twin: Tensor, start: int) ->
         ``(kinds * H, 15)``; all above 0, their sum 1.
     """
     shape = judge.weight.shape
-    logits = torch.zeros(shape, requires_grad=True)
-    sharpness = torch.zeros((), requires_grad=True)
+    device = judge.weight.device
+    logits = torch.zeros(shape, device=device, requires_grad=True)
+    sharpness = torch.zeros((), device=device, requires_grad=True)
     optimizer = torch.optim.Adam([logits, sharpness], lr=LEARNING_RATE)
-    evidence = [(e.cpu(), first) for e, first in ((impossible, start), (twin, start), (judge.usual, 0))]
+    evidence = [(impossible, start), (twin, start), (judge.usual, 0)]
     n = len(impossible)
     for _ in range(STEPS):
         weight = logits.flatten().softmax(0).view(shape)

@@ -8,7 +8,7 @@ from ..environment import Observation
 from ..mind import Mind
 from .judge import Judge, Surprise
 
-CHUNK = 16
+CHUNK = {"cpu": 16, "cuda": 256}
 """Scenes encoded at once."""
 
 
@@ -35,7 +35,7 @@ def learn(context: Tensor, actions: Tensor, start: int, known: int) -> Judge:
 
 def contexts(mind: Mind, observation: Observation) -> Tensor:
     """Frozen contexts of scenes ``(n, T, 4096)``."""
-    return mind.encode(observation, CHUNK)
+    return mind.encode(observation, CHUNK[mind.device.type])
 
 
 def surprise(mind: Mind, judge: Judge, observation: Observation, actions: Tensor) -> Surprise:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from bench import dreams
-from bench.dream_arms import Left, Scorer, Scores, by_amount, by_geometry, loudness, pixel_motion, pixels
+from bench.dream_arms import Left, Scorer, Scores, by_amount, by_geometry, by_judge, loudness, pixel_motion, pixels
 from bench.dream_scenes import LOOKS, Scenes, Sets
+from bench.dream_shards import Shard
+from sage_ext.context.layout import CONTEXT_WIDTH
 from sage_ext.errors import SageError
 
 LAWS = ("physics", "scale")
@@ -104,6 +109,25 @@ def test_an_amount_is_turned_the_way_that_the_lessons_show(toy: Sets) -> None:
     assert dreams.figures_of(by_amount(toy, loudness), toy)["mean"]["pairwise_accuracy"] < 0.75
 
 
+def test_arms_that_share_a_judge(toy: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = torch.randn(CONTEXT_WIDTH, generator=torch.Generator().manual_seed(0))
+    encoded: list[int] = []
+
+    def contexts(_: object, senses: dict[str, Tensor]) -> Tensor:
+        encoded.append(len(senses["visual"]))
+        return (senses["visual"][:, :, 0, 0, :1].float() - 128) / 10 * spread
+
+    monkeypatch.setattr("bench.dream_arms.contexts", contexts)
+    mind: Any = SimpleNamespace(device=torch.device("cpu"))
+    found = by_judge(mind, toy, slept=True)
+    assert len(encoded) == 2 + 6, "each set once, for all arms"
+    for scorer in (found.equal, found.taught, found.critical):
+        figures = dreams.figures_of(scorer, toy)
+        assert figures["mean"]["pairwise_accuracy"] > 0.9, "what jumps about was not to be foretold"
+        assert scorer.learns == ("leave-one-out:mean" in figures)
+    assert not found.equal.learns and len(encoded) == 2 + 6
+
+
 def options(tmp_path: Path, *more: str) -> argparse.Namespace:
     found: list[argparse.Namespace] = []
 
@@ -140,6 +164,7 @@ def test_what_was_judged_is_not_judged_again(toy: Sets, tmp_path: Path, monkeypa
         return [(arm, lambda: by_amount(toy, pixel_motion)) for arm in given[-1]]  # type: ignore[attr-defined]
 
     monkeypatch.setattr(dreams, "_scorers", scorers)
+    monkeypatch.setattr(dreams, "prepare", dreamt)
     monkeypatch.setattr("bench.dream_scenes.sets", lambda *_: toy)
     given = options(tmp_path, "--run", str(run), "--arms", "pixel motion", "--seeds", "2", "--pairs", "3")
     first = dreams.measure(given)
@@ -151,3 +176,43 @@ def test_what_was_judged_is_not_judged_again(toy: Sets, tmp_path: Path, monkeypa
     (run / "checkpoint" / "checkpoint.json").write_text(json.dumps({"tensors": "checkpoint-def.safetensors"}))
     dreams.measure(given)
     assert len(made) == 4, "the mind has learned since"
+
+
+def dreamt(wanted: Sequence[Shard], workers: int, seconds: float | None = None) -> None:
+    """Every shard is there at once."""
+    for shard in wanted:
+        shard.path.parent.mkdir(parents=True, exist_ok=True)
+        shard.path.with_suffix(".json").touch()
+
+
+def test_a_mind_without_a_run_is_judged(toy: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mind = tmp_path / "sleep-0"
+    mind.mkdir()
+    (mind / "checkpoint.json").write_text(json.dumps({"tensors": "checkpoint-abc.safetensors"}))
+    arms: list[tuple[str, object]] = [("pixel motion", lambda: by_amount(toy, pixel_motion))]
+    monkeypatch.setattr(dreams, "_scorers", lambda *_: arms)
+    monkeypatch.setattr(dreams, "prepare", dreamt)
+    monkeypatch.setattr("bench.dream_scenes.sets", lambda *_: toy)
+    given = ["--run", str(mind), "--arms", "pixel motion", "--seeds", "1", "--pairs", "3"]
+    with pytest.raises(SageError, match="--tasks=.*: is missing"):
+        dreams.measure(options(tmp_path, *given))
+    found = dreams.measure(options(tmp_path, *given, "--tasks", "Sage-Push"))
+    assert found.budget["pairs"] == 3 and found.rows
+    assert [p.parent.name for p in (tmp_path / "results").glob("*/*.json")] == ["Sage-Push-0-3"]
+
+
+def test_when_time_is_up_what_there_is_is_judged(toy: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mind = tmp_path / "sleep-0"
+    mind.mkdir()
+    (mind / "checkpoint.json").write_text(json.dumps({"tensors": "checkpoint-abc.safetensors"}))
+    arms: list[tuple[str, object]] = [("pixel motion", lambda: by_amount(toy, pixel_motion))]
+    monkeypatch.setattr(dreams, "_scorers", lambda *_: arms)
+    monkeypatch.setattr("bench.dream_scenes.sets", lambda *_: toy)
+    given = ["--run", str(mind), "--tasks", "Sage-Push", "--arms", "pixel motion", "--seeds", "2", "--pairs", "5"]
+    given += ["--minutes", "1"]
+    monkeypatch.setattr(dreams, "prepare", lambda *_: None)
+    with pytest.raises(SageError, match="--minutes=1.0: are too few"):
+        dreams.measure(options(tmp_path, *given))
+    # Of one seed two of the three shards, of the other nothing.
+    monkeypatch.setattr(dreams, "prepare", lambda wanted, *_: dreamt(wanted[1:3], 1))
+    assert dreams.measure(options(tmp_path, *given)).budget["pairs"] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sage_ext.dream.evaluation import INDEX, EvaluationSet, make_evaluation
+from sage_ext.dream.evaluation import INDEX, EvaluationSet, fitting, make_evaluation
 from sage_ext.errors import SageError
 
 from .ball_world import BallWorld, Push
@@ -93,3 +94,21 @@ def test_a_kind_that_fits_nothing_is_named(tmp_path: Path) -> None:
     env = Never()
     with pytest.raises(SageError, match="physics/vanish: fits too few of the moments tried: 1 of 1 are missing"):
         make_evaluation(env, Push(env, 0), tmp_path, {}, seed=0, pairs=1, looks=12, kinds=env.dream_kinds)
+
+
+def test_kinds_go_to_moments_that_fit_them() -> None:
+    """Each moment fits one kind alone: what it is given is what it fits, where that is to be had."""
+    own = ["a", "b", "c", "d"]
+
+    class Picky(World):
+        asked = 0
+
+        def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
+            self.asked += 1
+            return torch.tensor([kind == mine for kind, mine in zip(kinds, own, strict=True)])
+
+    env, rows = Picky(), torch.zeros(4, 1)
+    assert fitting(env, rows, own) == own and env.asked == 1, "what fits stays"
+    assert fitting(env, rows, ["a", "d", "b", "c"]) == own
+    assert fitting(env, rows, ["d"] * 4) == ["d"] * 4, "nothing to exchange"
+    assert sorted(fitting(env, rows, ["x", "y", "z", "x"])) == ["x", "x", "y", "z"], "none is lost"
