@@ -16,6 +16,7 @@ from sage_ext.report import Reporter
 
 from .held_out import FAMILY, module
 from .table import OURS, Table, add_workers, arguments, run_bench, say
+from .tasks_arms import SIMULATOR
 from .tasks_play import Plan
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def measure(options: argparse.Namespace) -> Table:
         f"task.id={options.task}", f"task.num_envs={min(options.worlds, options.episodes)}", "wake.policy=sage",
         f"wake.episodes={options.episodes}", "wake.disturbance=0.3", f"sleep.consolidations={options.consolidations}",
         "act.objective=awr", f"act.updates={options.updates}", f"cycles={options.cycles}", f"seed={options.seed}",
+        f"task.device={SIMULATOR[options.preset]}",
         f"runs={keep / 'runs'}", *options.set,
     ]  # fmt: skip
     if not (keep / f"cycle-{options.cycles}").is_dir():
@@ -165,7 +167,17 @@ def _success(options: argparse.Namespace, keep: Path, number: int) -> float:
     if not path.is_file():
         say(f"loop: playing, after {number} cycles")
         kind, worlds = "sage" if number else "random", min(options.worlds, options.episodes)
-        plan = Plan(kind, folder, None, options.task, "nominal", options.episodes, worlds, ROOMS + options.seed)
+        plan = Plan(
+            kind,
+            folder,
+            None,
+            options.task,
+            "nominal",
+            options.episodes,
+            worlds,
+            ROOMS + options.seed,
+            SIMULATOR[options.preset],
+        )
         given = json.dumps({str(path): asdict(plan)})
         module("bench.tasks_play", given, options.device or "cpu", log=path.with_suffix(".log"))
     return float(_read(path)["success_rate"])

@@ -18,7 +18,7 @@ from sage_ext.errors import SageError
 
 from .held_out import FAMILY, in_parallel, module
 from .table import Table, add_workers, arguments, run_bench, say
-from .tasks_arms import Arms, Source
+from .tasks_arms import SIMULATOR, Arms, Source
 from .tasks_play import CONDITIONS, Plan
 
 DESCRIPTION = """\
@@ -159,7 +159,8 @@ def played(
         path = _result(options, like, task, condition, source, seed)
         if not path.exists():
             folder, lived = (None if p is None else str(p) for p in (source.folder, like))
-            plan = Plan(source.kind, folder, lived, task, condition, options.episodes, options.worlds, ROOMS + seed)
+            sizes = options.episodes, options.worlds, ROOMS + seed, SIMULATOR[options.preset]
+            plan = Plan(source.kind, folder, lived, task, condition, *sizes)
             left[str(path)] = asdict(plan)
     if left:
         say(f"playing: {task}, {condition}, seed {seed}, {len(left)} arms")

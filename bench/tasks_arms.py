@@ -18,6 +18,8 @@ from .table import say
 MADE = {"wake only": "sleep.replay=1", "wake + sleep": "sleep.replay=0"}
 """Arms that the bench makes itself -> how they sleep."""
 FLOORS = ("expert", "random")
+SIMULATOR = {"cpu": "cpu", "gpu": "cuda:0"}
+"""Preset -> device of the simulator; that of learning is another matter."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Arms:
             command(
                 "wake", f"task={task}", f"task.num_envs={min(options.worlds, options.demonstrations)}",
                 "wake.policy=expert", f"wake.episodes={options.demonstrations}", f"seed={seed}", f"runs={runs}",
+                f"task.device={SIMULATOR[options.preset]}",
                 log=runs.with_suffix(".log"),
             )  # fmt: skip
         (summary,) = runs.glob("*/summary.json")

@@ -65,6 +65,7 @@ class Plan:
         episodes: How many count.
         worlds: Side by side.
         seed: Of rooms and goals.
+        simulator: Device of the simulator.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class Plan:
     episodes: int
     worlds: int
     seed: int
+    simulator: str = "cpu"
 
 
 def config_of(plan: Plan) -> PlayConfig:
@@ -83,6 +85,7 @@ def config_of(plan: Plan) -> PlayConfig:
 
     same = ["policy=sage", f"run={plan.like}"] if plan.like else ["policy=expert", f"task={plan.task}"]
     sizes = [f"episodes={plan.episodes}", f"task.num_envs={plan.worlds}", f"seed={plan.seed}"]
+    sizes.append(f"task.device={plan.simulator}")
     return load_play_config([*same, *sizes, *CONDITIONS[plan.condition].settings])
 
 

@@ -41,6 +41,7 @@ def test_conditions_are_settings_of_a_play() -> None:
         40,
         20,
     )
+    assert usual.task.device == "cpu"  # whatever device learns and thinks
     assert config_of(plan("gravity x0.5")).randomisation.gravity_scale == (0.5, 0.5)
     slick = config_of(plan("friction x0.4")).randomisation
     assert slick.static_friction_scale == slick.dynamic_friction_scale == (0.4, 0.4)
@@ -175,7 +176,7 @@ def test_arms_learn_to_act_on_given_minds_from_the_same_demonstrations(
 ) -> None:
     options = argparse.Namespace(
         sage=[], mind=["a=" + str(tmp_path / "a-{seed}"), "b=" + str(tmp_path / "b-{seed}")], demonstrations=2,
-        worlds=2, updates=4, batch=2, device="cpu", keep=tmp_path / "keep",
+        worlds=2, updates=4, batch=2, device="cpu", preset="cpu", keep=tmp_path / "keep",
     )  # fmt: skip
     env = BallWorld(2, 20, 32)
 
