@@ -176,9 +176,9 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
 
         result["cosine_loss"] = result["losses"]["loss"]
         result["cosine_loss_of_noise"] = loss_of_noise(256, generator)
-    result |= _scores(options, mind)
     if options.minds:
         mind.save(options.keep / "minds" / _path(options, arm, seed).stem)
+    result |= _scores(options, mind)
     return result
 
 

@@ -183,7 +183,7 @@ def replayed(run: Path, config: Config, bodies: int, count: int, seed: int) -> M
     from sage_ext.memory import Memory
     from sage_ext.sleep.moments import replay
 
-    with Memory.open(run / "memory") as memory:
+    with Memory.open(run / "memory", shared=True) as memory:
         return replay(memory, config.sleep, count, bodies, torch.Generator().manual_seed(seed))
 
 
@@ -199,7 +199,7 @@ def main() -> None:
     run, looks, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     env = SimulatedBody().environment(config_of(run, FAMILIES[0]))
-    with Memory.open(run / "memory") as memory:
+    with Memory.open(run / "memory", shared=True) as memory:
         for path in map(Path, sys.argv[4:]):
             family = path.parent.name.removesuffix(f"-{looks}")
             number = int(path.stem) * len(FAMILIES) + FAMILIES.index(family)

@@ -244,7 +244,7 @@ def _looks(policy: SagePolicy, run: Path | None, seed: int) -> tuple[list[Look],
     from sage_ext.runs import Run
 
     if run is not None:
-        with Run.open(run, lock=False) as found, Memory.open(found.path / "memory") as memory:
+        with Run.open(run, lock=False) as found, Memory.open(found.path / "memory", shared=True) as memory:
             episode = memory.episode(memory.episodes[-1], ["observation"])["observation"]
         return [{k: episode[k][t].numpy() for k in policy.encoder.spec.senses} for t in range(len(episode))], "recorded"
     draw, looks = np.random.default_rng(seed), []

@@ -139,15 +139,19 @@ class _Probe:
 def _factors(features: Tensor) -> Sequence[Tensor]:
     """Cholesky factors of the smaller Gram matrix, one a shrinkage."""
     n, d = features.shape
-    gram = (features @ features.T if n < d else features.T @ features) / n
-    return [torch.linalg.cholesky(gram + s * torch.eye(len(gram), device=gram.device)) for s in SHRINKAGES]
+    # In double precision: contexts have directions in which they hardly vary.
+    wide = features.double()
+    gram = (wide @ wide.T if n < d else wide.T @ wide) / n
+    unit = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
+    return [torch.linalg.cholesky(gram + s * unit) for s in SHRINKAGES]
 
 
 def _solve(factor: Tensor, features: Tensor, wanted: Tensor) -> Tensor:
     n, d = features.shape
+    wanted = wanted.double()
     if n < d:
-        return features.T @ torch.cholesky_solve(wanted / n, factor)
-    return torch.cholesky_solve(features.T @ wanted / n, factor)
+        return features.T @ torch.cholesky_solve(wanted / n, factor).to(features)
+    return torch.cholesky_solve(features.T.double() @ wanted / n, factor).to(features)
 
 
 def _judge(read: Tensor, truth: Tensor) -> float:

@@ -60,7 +60,7 @@ Value is the median over the rounds, spread the interquartile range. steps_per_s
 EPILOG = """\
 presets:
   cpu   16 worlds and what else preset=demo says, on the CPU: about three minutes on 2 cores that are idle
-  gpu   what preset=gpu says: 256 worlds, camera 128x128, on cuda:0; no GPU was at hand to try it on
+  gpu   what preset=gpu says: 256 worlds, camera 128x128, on cuda:0; never tried
 
 examples:
   python -m bench.speed                                 all cases, rows into runs/bench/speed.json

@@ -47,7 +47,7 @@ def learn(run: Path, mind: Path, folder: Path, updates: int, batch: int | None, 
 
     start = time.monotonic()
     config = load_config([f"act.updates={updates}", *([] if batch is None else [f"act.batch={batch}"])])
-    with Memory.open(run / "memory") as memory, StopRequest() as stop:
+    with Memory.open(run / "memory", shared=True) as memory, StopRequest() as stop:
         known = Mind.load(mind, config.sleep, device)
         width = memory.sample(1, keys=["action"])["action"].shape[-1]
         space, kept = gym.spaces.Box(-1.0, 1.0, (width,)), Kept(folder / "policy", folder / "acting")

@@ -116,7 +116,7 @@ def train(
         device: Torch device; another than a CPU holds all that the run remembers.
     """
     start = time.monotonic()
-    with Memory.open(run / "memory") as memory:
+    with Memory.open(run / "memory", shared=True) as memory:
         episodes = [memory.episode(e, ["label", "labelled"]) for e in memory.episodes]
         starts, ids = torch.tensor(_starts(episodes)), torch.tensor([e.id for e in memory.episodes])
         lengths = torch.tensor([len(e) for e in episodes])

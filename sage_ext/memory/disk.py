@@ -61,12 +61,13 @@ class Counter:
 
     Args:
         path: An existing file of 8 bytes.
+        shared: Locked only against processes that do not share it.
 
     Raises:
         SageError: The file is missing or broken, or another memory has it open.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shared: bool = False) -> None:
         folder = path.parent
         try:
             self._file = open(path, "r+b", buffering=0)  # noqa: SIM115  kept open
@@ -75,7 +76,7 @@ class Counter:
                 "memory.path", path, f"cannot be opened ({error.strerror})", "restore it or delete the memory's folder"
             ) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
             raise SageError(

@@ -27,16 +27,16 @@ class Memory:
     What is complete survives the death of the process at any instant, because the head moves
     before rows are overwritten and an episode is recorded after its rows were written. It
     survives the death of the machine as of the last :meth:`flush`, if nothing was appended since.
-    One process at a time may have a memory open. Not safe for threads.
+    One process at a time may have a memory open to write; any number, if none of them writes. Not safe for threads.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str, shared: bool = False) -> None:
+        self.path, self._shared = Path(path), shared
         meta = Meta.load(self.path / "meta.json")
         self.capacity, self.max_episode_steps, self.schema = meta.capacity, meta.max_episode_steps, meta.schema
         self._index = EpisodeIndex(self.capacity)
         self._ongoing = Ongoing(self.capacity, self.max_episode_steps)
-        self._head = Counter(self.path / "head")
+        self._head = Counter(self.path / "head", shared)
         try:
             self._rows = Rows(self.path / "rows", self.schema, self.capacity)
             self._journal = Journal(self.path / "episodes.jsonl")
@@ -48,7 +48,8 @@ class Memory:
         claimed = [e for e in recorded if e.start + (e.length - 1) * e.stride < self.head]
         self._index.add(claimed)
         self._index.forget(self.head - self.capacity)
-        self._journal.compact(self._index.episodes, force=len(claimed) < len(recorded))
+        if not shared:
+            self._journal.compact(self._index.episodes, force=len(claimed) < len(recorded))
 
     @classmethod
     def create(cls, path: Path | str, step: TensorDict, capacity: int = 100_000, *, max_episode_steps: int) -> Memory:
@@ -78,13 +79,17 @@ class Memory:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path | str) -> Memory:
+    def open(cls, path: Path | str, shared: bool = False) -> Memory:
         """Open an existing memory; episodes that were not complete are gone.
 
+        Args:
+            path: Its folder.
+            shared: To read, beside other processes that read.
+
         Raises:
-            SageError: There is none, it is broken, or another process has it open.
+            SageError: There is none, it is broken, or another process has it open in another way.
         """
-        return cls(path)
+        return cls(path, shared)
 
     @property
     def head(self) -> int:
@@ -105,6 +110,7 @@ class Memory:
                 Nothing was written then, and the same steps may be given again once that is mended.
                 Only if the disk fails in the midst of writing are open episodes abandoned.
         """
+        self._check_writable()
         values = self.schema.check(steps)
         worlds = steps.batch_size[0]
         self._ongoing.admit(worlds)
@@ -138,12 +144,17 @@ class Memory:
         Args:
             position: A former :attr:`head`, for example from before an interrupted wake.
         """
+        self._check_writable()
         self._ongoing.abandon()
         self._index.forget_since(position)
         self._journal.compact(self._index.episodes, force=True)
         # Only now that nobody vouches for the rows beyond.
         last = max((e.start + (e.length - 1) * e.stride + 1 for e in self._index.episodes), default=0)
         self._head.set(min(self.head, max(position, last)))
+
+    def _check_writable(self) -> None:
+        if self._shared:
+            raise SageError("memory.path", self.path, "was opened to be read", "open it without shared=True")
 
     def __len__(self) -> int:
         """Steps in complete episodes."""

@@ -87,6 +87,8 @@ def consolidate(
             told = torch.stack([value.detach() for value in losses.values()]).tolist()
             for key, value in zip(losses, told, strict=True):
                 parts.setdefault(key, []).append((value, len(which)))
+            # What is left of this batch would disturb the recording of the next one's graph.
+            del losses
         mind.optimizer.step()
         mind.average.update_parameters(objective)
         # Not every batch has every term.

@@ -205,6 +205,22 @@ def test_two_at_once_and_two_in_one_place_are_refused(tmp_path):
         Memory.create("/proc/nowhere", example(), max_episode_steps=20)
 
 
+def test_any_number_may_read_while_nobody_writes(tmp_path):
+    filled(tmp_path / "m", steps=3, capacity=400).memory.close()
+    before = {path: path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file()}
+    with Memory.open(tmp_path / "m", shared=True) as one, Memory.open(tmp_path / "m", shared=True) as other:
+        assert len(one) == len(other)
+        with pytest.raises(SageError, match="in use"):
+            Memory.open(tmp_path / "m")
+        with pytest.raises(SageError, match="opened to be read"):
+            one.append(torch.stack([example()]))
+        with pytest.raises(SageError, match="opened to be read"):
+            one.forget_since(0)
+    with Memory.open(tmp_path / "m"), pytest.raises(SageError, match="in use"):
+        Memory.open(tmp_path / "m", shared=True)
+    assert before == {path: path.read_bytes() for path in before}
+
+
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
     memory = Memory.create(tmp_path / "m", example(), 20_000, max_episode_steps=20)
     worlds, real, left = Worlds(memory, 100, 20), os.posix_fallocate, [13]
