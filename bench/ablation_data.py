@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 NOMINAL = ""
 VARIED = "randomisation=wide"
 WORLDS = 16
-SECONDS = 3.0
+SECONDS = 1.5
 """Length of an episode: short ones bring many rooms."""
-EPISODES = 48
+EPISODES = 96
 """Lived by a policy in one process."""
 FAMILIES = ("physical", "spatial", "temporal", "causal", "rearranged")
 RESEEN = ("spatial", "rearranged")
