@@ -8,35 +8,21 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sage_ext.errors import SageError
 
-from .ablation_data import (
-    EPISODES,
-    NOMINAL,
-    SECONDS,
-    VARIED,
-    Mixed,
-    config_of,
-    counts,
-    relive,
-    relived,
-    replayed,
-    settings,
-    wake,
-)  # fmt: skip
-from .held_out import FAMILY, POLICIES, Lived, Plan, in_parallel, live, lives
-from .table import Table, add_workers, arguments, run_bench, say
+from .ablation_plan import BODIES, HISTORY, held_out_sets, moments_of, prepare
+from .held_out import FAMILY
+from .table import Table, add_workers, arguments, count, run_bench, say
 
 if TYPE_CHECKING:
     from sage_ext.mind import Mind
 
     from .ablation_arms import Arm
+    from .ablation_data import Mixed
 
 DESCRIPTION = """\
 Trains one mind an arm and seed on several tasks at once, at equal gradient steps and equal simulated steps, and reads
@@ -61,16 +47,6 @@ examples:
   python -m bench.ablation --keep runs/ablation
   python -m bench.ablation --keep runs/ablation --arms "wake only" "wake + sleep" --seeds 1 --updates 100
 """
-SHIFTED = tuple(
-    (
-        f"randomisation.gravity_scale=[{gravity},{gravity}]",
-        f"randomisation.static_friction_scale=[{friction},{friction}]",
-        f"randomisation.dynamic_friction_scale=[{friction},{friction}]",
-    )
-    for gravity, friction in ((0.5, 0.4), (0.5, 1.6), (1.5, 0.4), (1.5, 1.6))
-)
-WAKE_RUNS = {"cpu": 2, "gpu": 20}
-"""Of each policy, before anyone sleeps."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,11 +62,11 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("--tasks", nargs="+", choices=sorted(FAMILY), default=["Sage-Navigation", "Sage-Lift"], metavar="TASK")
     add("--arms", nargs="+", metavar="ARM", help="default: all")
-    add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
-    add("--updates", type=int, default=1500, metavar="N", help="gradient steps an arm (default 1500)")
-    add("--steps", type=int, default=49152, metavar="N", help="simulated steps of an arm and task (default 49152)")
-    add("--batch", type=int, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
-    add("--looks", type=int, default=8, metavar="N", help="looks a moment (default 8)")
+    add("--seeds", type=count, default=3, metavar="N", help="how many, from --seed on (default 3)")
+    add("--updates", type=count, default=1500, metavar="N", help="gradient steps an arm (default 1500)")
+    add("--steps", type=count, default=49152, metavar="N", help="simulated steps of an arm and task (default 49152)")
+    add("--batch", type=count, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
+    add("--looks", type=count, default=8, metavar="N", help="looks a moment (default 8)")
     add("--lr", type=float, default=1e-3, metavar="X", help="learning rate (default 1e-3)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of sleep, such as sleep.weights.regularity=0.05")
     add("--minds", action="store_true", help="keep the trained minds as well, in DIR/minds/ARM-SEED")
@@ -112,7 +88,7 @@ def measure(options: argparse.Namespace) -> Table:
     seeds = list(range(options.seed, options.seed + options.seeds))
     budget = {k: getattr(options, k) for k in ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "device")}
     table = Table("ablation", budget, seeds)
-    _prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
+    prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
     found = {arm.name: [_done(options, arm, seed) for seed in seeds] for arm in arms}
     for name, runs in found.items():
         for case, metric in [(case, metric) for case, metrics in runs[0]["scores"].items() for metric in metrics]:
@@ -156,7 +132,7 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
     from sage_ext.sleep.train import updates
 
     torch.backends.cudnn.allow_tf32 = False
-    moments = _moments(options, arm, seed)
+    moments = moments_of(options, arm, seed)
     mind, config = _mind(options, arm, seed, moments)
     generator = torch.Generator().manual_seed(seed)
     result: dict[str, Any] = {"seconds": 0.0}
@@ -196,83 +172,6 @@ class _Progress:
             say(f"  {self.done}/{self.updates} {terms}")
 
 
-def _prepare(options: argparse.Namespace, arms: list[Arm], seeds: list[int]) -> None:
-    """Simulate what some arms need and is not there yet, in several processes."""
-    from .probes import held_out_plans
-
-    if not arms:
-        return
-    every = [(arm, task, seed) for seed in seeds for task in options.tasks for arm in arms]
-    made: dict[str, Callable[[], object]] = {str(life.args): life for case in every for life in _lives(options, *case)}
-    for task in options.tasks:
-        folder = _held_out(options.keep, task, options.seed)
-        plans = (*held_out_plans(task, options.seed, options.preset, folder), *_shifted(task, options.seed, folder))
-        made |= {f"{where}-{n}": job for plan, where in plans for n, job in enumerate(lives(plan, where))}
-    in_parallel(list(made.values()), options.workers)
-    wanted: dict[tuple[Path, int], dict[str, int]] = {}
-    for seed in seeds:
-        for arm in arms:
-            for run, family, count, number in _sleeps(options, arm, seed):
-                most = wanted.setdefault((run, number), {})
-                most[family] = max(count, most.get(family, 0))
-    again = [partial(relive, run, most, options.looks, number) for (run, number), most in wanted.items()]
-    in_parallel(again, options.workers)
-
-
-def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[partial[Path]]:
-    """What makes, or finds, the runs of wake that an arm learns from."""
-    each = WAKE_RUNS[options.preset]
-    if arm.learns in ("wake", "varied"):
-        # What sleep simulates, the others live.
-        each += math.ceil(options.steps / (EPISODES * SECONDS * 30) / len(POLICIES))
-    physics, common = VARIED if arm.learns == "varied" else NOMINAL, settings(options.looks, HISTORY)
-    return [
-        partial(wake, options.keep / f"seed{seed}", task, number, 1000 * seed, physics, common, policy)
-        for number in range(each)
-        for policy in POLICIES
-    ]
-
-
-def _sleeps(options: argparse.Namespace, arm: Arm, seed: int) -> list[tuple[Path, str, int, int]]:
-    """Runs, families of variations, moments of each and seeds, of an arm that sleeps."""
-    found = []
-    for task in options.tasks if arm.learns == "sleep" else ():
-        runs = [make() for make in _lives(options, arm, task, seed)]
-        for number, run in enumerate(runs):
-            for family, count in counts(arm.families, options.steps // len(runs), options.looks).items():
-                found.append((run, family, count, 1000 * seed + number))
-    return found
-
-
-def _moments(options: argparse.Namespace, arm: Arm, seed: int) -> Mixed:
-    """What an arm learns from, of all tasks."""
-    import torch
-
-    from sage_ext.sleep.moments import joined
-
-    from .ablation_arms import augment
-
-    parts = [
-        relived(run, family, count, options.looks, number) for run, family, count, number in _sleeps(options, arm, seed)
-    ]
-    for task in options.tasks if arm.learns != "sleep" else ():
-        runs = [make() for make in _lives(options, arm, task, seed)]
-        each = options.steps // (2 * options.looks) // len(runs)
-        for number, run in enumerate(runs):
-            parts.append(replayed(run, config_of(run, "physical"), BODIES, each, 1000 * seed + number))
-    if arm.augmented:
-        parts = [augment(part, torch.Generator().manual_seed(seed)) for part in parts]
-    lengths = sorted({int(part.looks.max()) for part in parts})
-    alike = [joined([part for part in parts if int(part.looks.max()) == looks]) for looks in lengths]
-    return Mixed(alike, options.device)
-
-
-HISTORY = 2
-"""Looks before a moment."""
-BODIES = 5
-"""Loose objects of each scene."""
-
-
 def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Mixed) -> tuple[Mind, Any]:
     from sage_ext.config import load_config
     from sage_ext.observation import ObservationSpec, SenseSpec
@@ -301,7 +200,7 @@ def _scores(options: argparse.Namespace, mind: Mind) -> dict[str, Any]:
     found: dict[str, dict[str, list[float]]] = {}
     groups: dict[str, dict[str, dict[str, float]]] = {}
     for task in options.tasks:
-        fit, judge, shifted = _sets(options.keep, task, options.preset, options.seed, options.workers)
+        fit, judge, shifted = held_out_sets(options.keep, task, options.preset, options.seed, options.workers)
         known = contexts(mind, fit)
         for name, share in group_ranks(known).items():
             found.setdefault(f"rank:{name}", {}).setdefault("share_of_width", []).append(share)
@@ -312,41 +211,6 @@ def _scores(options: argparse.Namespace, mind: Mind) -> dict[str, Any]:
                 found.setdefault(case, {}).setdefault(metric, []).append(value)
     means = {case: {m: statistics.fmean(v) for m, v in metrics.items()} for case, metrics in found.items()}
     return {"scores": means, "groups": groups}
-
-
-@lru_cache(maxsize=2)
-def _sets(keep: Path, task: str, preset: str, seed: int, workers: int) -> tuple[Lived, Lived, Lived]:
-    """Held-out episodes: those that probes are fitted on, those they are judged on, and such under other physics.
-
-    All seeds are judged on the same.
-    """
-    from .probes import held_out
-
-    folder = _held_out(keep, task, seed)
-    shifted = [live(plan, where, workers=workers) for plan, where in _shifted(task, seed, folder)]
-    return *held_out(task, seed, preset, folder, workers), _joined(shifted)
-
-
-def _held_out(keep: Path, task: str, seed: int) -> Path:
-    return keep / f"held_out{seed}" / task
-
-
-def _shifted(task: str, seed: int, folder: Path) -> list[tuple[Plan, Path]]:
-    """Episodes under physics never seen awake, and where they go."""
-    from .probes import SEED
-
-    first = SEED + 1000 * seed + 700
-    return [(Plan(task, 64, first + 10 * i, physics), folder / f"shifted{i}") for i, physics in enumerate(SHIFTED)]
-
-
-def _joined(parts: list[Lived]) -> Lived:
-    import torch
-
-    return Lived(
-        {k: torch.cat([p.observation[k] for p in parts]) for k in parts[0].observation},
-        {k: torch.cat([p.truth[k] for p in parts]) for k in parts[0].truth},
-        torch.cat([p.action for p in parts]),
-    )
 
 
 if __name__ == "__main__":

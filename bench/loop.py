@@ -15,7 +15,7 @@ from sage_ext.errors import SageError
 from sage_ext.report import Reporter
 
 from .held_out import FAMILY, module
-from .table import OURS, Table, add_workers, arguments, run_bench, say
+from .table import OURS, Table, add_workers, arguments, count, run_bench, say
 from .tasks_arms import SIMULATOR
 from .tasks_play import Plan
 
@@ -90,22 +90,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = arguments("loop", DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("--task", choices=sorted(FAMILY), default="Sage-Navigation", metavar="TASK", help="default %(default)s")
-    add("--cycles", type=_count, default=4, metavar="N", help="default 4")
-    add("--worlds", type=_count, default=20, metavar="N", help="side by side (default 20)")
-    add("--episodes", type=_count, default=40, metavar="N", help="of a wake, and of what is played (default 40)")
-    add("--consolidations", type=_count, default=600, metavar="N", help="moments of a sleep (default 600)")
-    add("--updates", type=_count, default=600, metavar="N", help="of weights that learn to act, a cycle (default 600)")
+    add("--cycles", type=count, default=4, metavar="N", help="default 4")
+    add("--worlds", type=count, default=20, metavar="N", help="side by side (default 20)")
+    add("--episodes", type=count, default=40, metavar="N", help="of a wake, and of what is played (default 40)")
+    add("--consolidations", type=count, default=600, metavar="N", help="moments of a sleep (default 600)")
+    add("--updates", type=count, default=600, metavar="N", help="of weights that learn to act, a cycle (default 600)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings of the run")
     add_workers(parser)
     add("--device", help="of learning and thinking (default: the simulator's)")
     add("--keep", type=Path, default=Path("runs") / "loop", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
-    return int(text)
 
 
 def measure(options: argparse.Namespace) -> Table:

@@ -173,11 +173,22 @@ def arguments(bench: str, description: str, epilog: str = "") -> argparse.Argume
     return parser
 
 
+def count(text: str) -> int:
+    """A whole number of an option, at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not text.isdecimal() or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
+    return int(text)
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """An option for benches that simulate in several processes at once."""
     most = max(1, (os.cpu_count() or 1) // 2)
     parser.add_argument(
-        "--workers", type=int, default=most, metavar="N", help=f"simulators side by side (default here {most})"
+        "--workers", type=count, default=most, metavar="N", help=f"simulators side by side (default here {most})"
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sage_ext.errors import SageError
 
 from .held_out import FAMILY, in_parallel, module
-from .table import Table, add_workers, arguments, run_bench, say
+from .table import Table, add_workers, arguments, count, run_bench, say
 from .tasks_arms import SIMULATOR, Arms, Source
 from .tasks_play import CONDITIONS, Plan
 
@@ -67,24 +67,18 @@ def main(argv: list[str] | None = None) -> int:
     add("--arms", nargs="+", metavar="ARM", help="default: all")
     add("--sage", nargs="+", default=[], metavar="NAME=RUN", help="runs; {task} and {seed} stand for id and number")
     add("--mind", nargs="+", default=[], metavar="NAME=DIR", help="folders that minds were saved in; see --sage")
-    add("--episodes", type=_count, default=200, metavar="N", help="a result (default 200)")
-    add("--worlds", type=_count, default=20, metavar="N", help="side by side (default 20)")
-    add("--seeds", type=_count, default=3, metavar="N", help="how many, from --seed on (default 3)")
-    add("--demonstrations", type=_count, default=60, metavar="N", help="episodes of the expert (default 60)")
-    add("--consolidations", type=_count, default=3000, metavar="N", help="moments of a sleep (default 3000)")
-    add("--updates", type=_count, default=2000, metavar="N", help="of weights that learn to act (default 2000)")
-    add("--batch", type=_count, metavar="N", help="stretches an update of SAGE's (default: as in config/act)")
-    add("--cnn-batch", type=_count, default=64, metavar="N", help="looks an update of the CNN (default 64)")
+    add("--episodes", type=count, default=200, metavar="N", help="a result (default 200)")
+    add("--worlds", type=count, default=20, metavar="N", help="side by side (default 20)")
+    add("--seeds", type=count, default=3, metavar="N", help="how many, from --seed on (default 3)")
+    add("--demonstrations", type=count, default=60, metavar="N", help="episodes of the expert (default 60)")
+    add("--consolidations", type=count, default=3000, metavar="N", help="moments of a sleep (default 3000)")
+    add("--updates", type=count, default=2000, metavar="N", help="of weights that learn to act (default 2000)")
+    add("--batch", type=count, metavar="N", help="stretches an update of SAGE's (default: as in config/act)")
+    add("--cnn-batch", type=count, default=64, metavar="N", help="looks an update of the CNN (default 64)")
     add_workers(parser)
     add("--device", help="of learning and thinking (default: a GPU, if there is one)")
     add("--keep", type=Path, default=Path("runs") / "tasks", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
-    return int(text)
 
 
 def measure(options: argparse.Namespace) -> Table:

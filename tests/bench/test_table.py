@@ -100,7 +100,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_teaches() -> None:
     done = command("--help")
     assert done.returncode == 0
-    for text in ("--preset", "--seed", "--run", "--json", "ratio_to_bare", "ratio_to_pure", "no GPU was at hand"):
+    for text in ("--preset", "--seed", "--run", "--json", "ratio_to_bare", "ratio_to_pure", "never tried"):
         assert text in done.stdout
 
 
