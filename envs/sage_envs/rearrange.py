@@ -42,6 +42,9 @@ class Ground(NamedTuple):
 def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
     """Put most of the loose objects elsewhere, upright on the ground, many of them in view and some in motion.
 
+    Before that the task may move what stands fixed, see :meth:`~sage_envs.task.Task.refurnished`: rooms would else
+    be as few as there are episodes.
+
     Args:
         env: The environment; its first n worlds are left at the moments.
         rows: Snapshots (n, S).
@@ -54,6 +57,7 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
     snapshot.check(env, rows, n)
     rows = rows.to(env.device).float().clone()
     snapshot.place(env, rows, torch.arange(n, device=env.device))
+    rows = env.refurnished(rows, generator)
     where, ground = snapshot.layout(env), env.ground(rows)
     poses = rows[:, where["objects.pose"]].clone().view(n, bodies, 7)
     velocities = rows[:, where["objects.velocity"]].clone().view(n, bodies, 6)

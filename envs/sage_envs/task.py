@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from isaaclab.envs import DirectRLEnv
 from torch import Tensor
 
@@ -80,6 +81,10 @@ class Task(DirectRLEnv):
     def barriers(self) -> Barriers | None:
         """What blocks sound now."""
         return None
+
+    def refurnished(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Remembered moments (n, S) with what stands fixed elsewhere; a task in which nothing can returns them."""
+        return rows
 
     @abstractmethod
     def ground(self, rows: Tensor) -> Ground:

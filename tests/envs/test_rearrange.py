@@ -71,6 +71,23 @@ def test_the_rows_that_were_given_stay_as_they_were(env: SageEnv, rows: Tensor) 
         assert torch.equal(rows, kept), n
 
 
+def test_obstacles_are_those_of_another_room_and_stand_clear(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
+    from sage_envs.snapshot import layout
+
+    part = layout(env)["task.obstacles"]
+    own = rows[:, part].repeat(len(rearranged) // len(rows), 1)
+    found = rearranged[:, part]
+    assert all(bool((rows[:, part] == one).all(1).any()) for one in found), "of a moment of the same call"
+    other = (found != own).any(1)
+    assert 0.2 < other.float().mean() < 0.95
+    ground = env.ground(rearranged)
+    standing, radii = ground.taken[:, :-1], ground.radii[:, :-1]
+    things = torch.cat([ground.taken[:, -1:], parts(env, rearranged)[0][..., :2]], 1)
+    outlines = torch.tensor([0.2, *(thing.outline for thing in env.objects)])
+    gaps = torch.cdist(standing, things) - radii.unsqueeze(-1) - outlines
+    assert (gaps[other].where(radii[other].unsqueeze(-1) > 0, 1.0) > -1e-4).all()
+
+
 def test_the_instant_is_seen_before_anything_moves(env: SageEnv, rows: Tensor) -> None:
     turned = torch.zeros(WORLDS, 5)
     turned[:, 0] = 0.4
@@ -187,7 +204,7 @@ def test_the_rest_of_a_moment_is_left_alone(env: SageEnv, rows: Tensor) -> None:
     one, two, other = (env.rearrange(rows, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
     assert torch.equal(one, two) and not torch.equal(one, other)
     kept = [name for name, part in layout(env).items() if not torch.equal(one[:, part], rows[:, part])]
-    assert kept == ["objects.pose", "objects.velocity", "senses.velocity"]
+    assert kept == ["objects.pose", "objects.velocity", "senses.velocity", "task.obstacles"]
 
 
 def test_a_rearranged_moment_is_lived_as_it_says(env: SageEnv, rearranged: Tensor) -> None:

@@ -148,6 +148,23 @@ class NavigationEnv(SageEnv):
         half = (-self.room_half, self.room_half)
         return Ground(half, half, torch.cat([standing[..., :2], rover], 1), torch.cat([radii, own], 1))
 
+    def refurnished(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Moments with the obstacles of others of them, where these clear the rover, the goal and the loose objects."""
+        n, where = len(rows), layout(self)
+        given = rows[torch.randperm(n, generator=generator).to(rows.device)][:, where["task.obstacles"]]
+        standing = given.view(n, -1, 7)
+        rover, goal = rows[:, where["robot.pose"]][:, None, :2], rows[:, where["task.goal"]][:, None, :2]
+        objects = rows[:, where["objects.pose"]].view(n, -1, 7)[..., :2]
+        sizes = torch.tensor([thing.outline for thing in self.objects], device=self.device) * self.sizes.scale[:n]
+        radii = torch.cat([torch.full((n, 2), ROVER_RADIUS, device=self.device), sizes], 1)
+        gaps = torch.cdist(standing[..., :2], torch.cat([rover, goal, objects], 1)) - radii.unsqueeze(1)
+        gaps -= torch.tensor([thing.outline for thing in self.obstacles], device=self.device).view(1, -1, 1)
+        # What is buried is in nobody's way.
+        fits = ((gaps > self.cfg.clearance) | (standing[..., 2:3] <= 0)).all(-1).all(-1)
+        rows = rows.clone()
+        rows[:, where["task.obstacles"]] = torch.where(fits.unsqueeze(1), given, rows[:, where["task.obstacles"]])
+        return rows
+
     def followed(self) -> dict[str, list[Follow]]:
         """See :meth:`SageEnv.followed`."""
         told = super().followed()

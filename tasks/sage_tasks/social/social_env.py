@@ -131,6 +131,10 @@ class SocialEnv(NavigationEnv):
         people = enumerate(person_names(self.crowd.position.shape[1]))
         return super().followed() | {name: [Follow("person_position", 2 * i, PLACE)] for i, name in people}
 
+    def refurnished(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The moments as they were: people are on their ways around what stands there."""
+        return rows
+
     def task_state(self) -> dict[str, Tensor]:
         """What navigation adds, people and what was tallied of the episode."""
         tally = torch.stack([self.collision.float(), self.intrusion_s], dim=1)
