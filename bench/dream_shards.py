@@ -13,14 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sage_ext.errors import SageError
 
-from .held_out import REPOSITORY
+from .held_out import REPOSITORY, in_parallel
 from .table import say
 
 SHARD = 2
@@ -62,11 +62,6 @@ def shards(task: str, seed: int, pairs: int, folder: Path) -> list[Shard]:
     return [Shard(task, seed, number, size, folder) for number, size in enumerate(sizes)]
 
 
-def default_workers() -> int:
-    """Half of the cores, at least one."""
-    return max(1, (os.cpu_count() or 2) // 2)
-
-
 def prepare(wanted: Sequence[Shard], workers: int, seconds: float | None = None) -> None:
     """Make the shards that are not there, the first of each task and seed first.
 
@@ -87,9 +82,13 @@ def prepare(wanted: Sequence[Shard], workers: int, seconds: float | None = None)
     # Every task has as many workers; with fewer workers than tasks, one after the other.
     turns = [tasks[i % len(tasks)] for i in range(max(len(tasks), min(workers, len(missing))))]
     jobs = [(task, number, [s for s in missing if s.task == task]) for number, task in enumerate(turns)]
-    with ThreadPoolExecutor(workers) as pool:
-        codes = list(pool.map(lambda job: _work(job[0], job[1], job[2], end), jobs))
-    failed = [job for job, code in zip(jobs, codes, strict=True) if code]
+    codes: dict[int, int] = {}
+
+    def work(turn: int) -> None:
+        codes[turn] = _work(*jobs[turn], end)
+
+    in_parallel([partial(work, turn) for turn in range(len(jobs))], workers)
+    failed = [job for turn, job in enumerate(jobs) if codes[turn]]
     if failed and seconds is None:
         task, number, own = failed[0]
         raise SageError("dreams", task, f"failed, see {_log(own[0].folder, task, number)}", "run it by itself")

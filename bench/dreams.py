@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from sage_ext.errors import SageError
 
 from . import dream_minds
-from .dream_shards import Shard, default_workers, prepare, shards
+from .dream_shards import Shard, prepare, shards
 from .held_out import FAMILY
-from .table import OURS, Table, arguments, run_bench, say
+from .table import OURS, Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
     from sage_ext.mind import Mind
@@ -99,8 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--arms", nargs="+", choices=ARMS, metavar="ARM", help="default: all that the given runs allow")
     add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--pairs", type=int, metavar="N", help="dreams of each kind, task and seed (default: the preset's 12 or 64)")
-    add("--workers", type=int, default=default_workers(), metavar="N",
-        help="simulators at once, each on one core (default: half of the cores, %(default)s)")  # fmt: skip
+    add_workers(parser)
     add("--minutes", type=float, metavar="X", help="to dream for at most; then what there is is judged")
     add("--keep", type=Path, default=Path("runs") / "dreams", metavar="DIR", help="default %(default)s")
     return run_bench(measure, parser.parse_args(argv))

@@ -159,7 +159,7 @@ class Objective(nn.Module):
         return Chance(luck, lines(self.weights.projections, generator, device))
 
     def judge(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
-        """As :meth:`forward`, with nothing left to chance: what a compiler sees."""
+        """As :meth:`forward`, with nothing left to chance: what a graph records."""
         context, there = self._encode(batch, chance.luck)
         context = context.float()
         half = len(batch.actions)
