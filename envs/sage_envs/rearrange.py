@@ -80,7 +80,9 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
         shown = in_picture(env, torch.cat([spots, height], -1)) == (chance(n, 1) < SHOWN)
         chosen = (2 * free.float() + shown.float()).argmax(1)
         worlds = torch.arange(n, device=env.device)
-        fits = free[worlds, chosen] & (chance(n) < MOVED)
+        # What would stand within an obstacle that was put there has to move.
+        beset = (torch.cdist(poses[:, body : body + 1, :2], ground.taken)[:, 0] < ground.radii + edge[:, 0]).any(1)
+        fits = free[worlds, chosen] & ((chance(n) < MOVED) | beset)
         half = torch.pi * chance(n)
         zero = torch.zeros_like(half)
         place = torch.cat([spots[worlds, chosen], height[:, 0]], 1)

@@ -7,14 +7,16 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .layout import GROUPS, SENSES, family
+from .layout import GROUPS, SENSES
 from .side_by_side import side_by_side
 from .streamed import StreamedLinear
 
-SENSORY_WIDTH: int = sum(g.width for g in family("sensory"))
-"""Width of the sensory family."""
-SIGHT: int = SENSES.index("visual")
-"""The sense that landmarks belong to."""
+PICTURES = ("visual", "depth")
+"""Senses that core and heads know by their landmarks alone."""
+FELT: tuple[str, ...] = tuple(sense for sense in SENSES if sense not in PICTURES)
+"""Senses whose groups core and heads see."""
+FELT_WIDTH: int = sum(GROUPS[sense].width for sense in FELT)
+"""Width of those groups."""
 
 
 class Core(nn.Module):
@@ -28,22 +30,23 @@ class Core(nn.Module):
 
     Args:
         hidden: Width of the hidden state.
-        landmarks: Numbers of the landmarks, which end a percept.
+        seen: Numbers that tell of pictures, which end a percept.
     """
 
     sense_of: Tensor
     """Which sense each number of a percept belongs to."""
 
-    def __init__(self, hidden: int, landmarks: int) -> None:
+    def __init__(self, hidden: int, seen: int) -> None:
         super().__init__()
-        self.hidden, self.percept = hidden, SENSORY_WIDTH + landmarks
+        self.hidden, self.percept = hidden, FELT_WIDTH + seen
         self.norm = nn.LayerNorm(self.percept)
         self.read = StreamedLinear(self.percept + len(SENSES), 3 * hidden)
         self.recur = StreamedLinear(hidden, 3 * hidden)
         with torch.no_grad():
             self.read.bias[hidden : 2 * hidden] = 1.0  # start by keeping what was, as LSTMs do
-        sense_of = torch.repeat_interleave(torch.arange(len(SENSES)), torch.tensor([GROUPS[s].width for s in SENSES]))
-        sense_of = torch.cat([sense_of, torch.full((landmarks,), SIGHT)])
+        which = torch.tensor([SENSES.index(s) for s in FELT])
+        sense_of = torch.repeat_interleave(which, torch.tensor([GROUPS[s].width for s in FELT]))
+        sense_of = torch.cat([sense_of, torch.full((seen,), SENSES.index("visual"))])
         self.register_buffer("sense_of", sense_of, persistent=False)
 
     @property
@@ -57,7 +60,7 @@ class Core(nn.Module):
         """Run over time.
 
         Args:
-            percept: The sensory groups and the landmarks, ``(B, T, percept)``.
+            percept: The groups of :data:`FELT`, then what tells of pictures, ``(B, T, percept)``.
             flags: Which senses are present, ``(B, T, 5)`` bool.
             state: ``(B, state_width)``.
             reset: ``(B, T)`` bool, true on the first frame of an episode.

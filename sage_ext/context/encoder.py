@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import SageError
 from ..observation import ObservationSpec, check_finite, hide
 from . import stems
-from .core import SENSORY_WIDTH, Core
+from .core import FELT, FELT_WIDTH, PICTURES, Core
 from .landmarks import Landmarks
 from .layout import GROUPS, SENSES, Group, family
 from .side_by_side import side_by_side
@@ -32,7 +32,8 @@ class Widths:
     Attributes:
         base: First channels of the visual stem.
         hidden: Hidden state of the recurrent core.
-        semantic: Hidden units of the semantic head.
+        objects: Hidden units of the head of ``objects``.
+        semantic: Hidden units of the head of the other semantic groups.
         physical: Hidden units of the physical head.
         immediate: Hidden units of the head of ``immediate``.
         history: Hidden units of the heads of ``historical`` and ``predictive``.
@@ -40,7 +41,8 @@ class Widths:
     """
 
     base: int = 48
-    hidden: int = 1024
+    hidden: int = 1248
+    objects: int = 1024
     semantic: int = 1024
     physical: int = 1024
     immediate: int = 512
@@ -49,7 +51,8 @@ class Widths:
 
 
 _READ: dict[str, tuple[Group, ...]] = {
-    "semantic": family("semantic"),
+    "objects": (GROUPS["objects"],),
+    "semantic": family("semantic")[1:],
     "physical": family("physical"),
     **{group.name: (group,) for group in family("temporal")},
 }
@@ -69,15 +72,26 @@ class Head(nn.Module):
         out: Tensor = self.last(self.layers(x))
         return out
 
+    @torch.no_grad()
+    def even(self, x: Tensor) -> None:
+        """Make what is read weigh alike, on experience ``(N, inputs)``."""
+        first = self.layers.get_submodule("0")
+        assert isinstance(first, nn.Linear)
+        first.weight.mul_(stems.gain(x.std(0)))
+        first.bias.sub_(first.weight @ x.mean(0))
+
 
 class ContextEncoder(nn.Module):
     """Encodes observations of parallel worlds into contexts.
 
-    Five stems give the sensory groups, landmarks say where in a picture things are. A recurrent core carries history.
-    Heads read the other groups:
-    ``semantic`` from senses and history; ``physical`` from senses, their motion and history; ``immediate`` from
-    senses and motion, ``historical`` and ``predictive`` from history alone. Actions are not fed in:
-    proprioception tells the last one.
+    Five stems give the sensory groups, landmarks say where in a picture things are, and from them alone the group
+    ``objects`` is read. Landmarks, ``objects`` and the groups of the other senses are the percept. A recurrent core
+    carries its history. Heads read the other groups: ``semantic`` from percept and history; ``physical`` from
+    percept, its motion and history; ``immediate`` from percept and motion, ``historical`` and ``predictive`` from
+    history alone. Actions are not fed in: proprioception tells the last one.
+
+    Nothing reads the groups ``visual`` and ``depth``: their hundreds of numbers are enough to learn the rooms of a
+    memory by heart, and what was read from them did not hold in others (see :mod:`.landmarks`).
 
     A missing sense is masked, not faked: its group is a learned vector, the core sees that it is missing, and
     whatever stands under a false mask, NaN included, influences neither outputs nor gradients.
@@ -95,8 +109,11 @@ class ContextEncoder(nn.Module):
         super().__init__()
         self.spec, self.widths = spec, widths or Widths()
         w = self.widths
-        percept = SENSORY_WIDTH + w.landmarks * Landmarks.NUMBERS
+        points = w.landmarks * Landmarks.NUMBERS
+        seen = points + GROUPS["objects"].width
+        percept = FELT_WIDTH + seen
         sizes = {
+            "objects": (points, w.objects),
             "semantic": (percept + w.hidden, w.semantic),
             "physical": (2 * percept + w.hidden, w.physical),
             "immediate": (2 * percept, w.immediate),
@@ -112,7 +129,7 @@ class ContextEncoder(nn.Module):
             # Zero is where calibration puts the average of a sense.
             self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(GROUPS[k].width)) for k in SENSES})
             self.landmarks = Landmarks(w.landmarks)
-            self.core = Core(w.hidden, self.landmarks.width)
+            self.core = Core(w.hidden, seen)
             self.heads = nn.ModuleDict(
                 {name: Head(*sizes[name], sum(g.width for g in groups)) for name, groups in _READ.items()}
             )
@@ -198,18 +215,18 @@ class ContextEncoder(nn.Module):
             raise SageError("state.shape", tuple(state.shape), f"must be {want}", "use initial_state(batch)")
         if time == 0:
             raise SageError("observation", "T=0", "has no frame", "give one frame at least")
-        masked = present or {}
-        inputs = {k: hide(v, masked[k]) if k in masked else v for k, v in observation.items()}
+        inputs = _hidden(observation, present)
         if validate:
             check_finite(inputs)
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
         *groups, points = side_by_side(device, *senses, partial(self._points, inputs, flags))
-        sensory = torch.cat(groups, -1)
-        percept = torch.cat([sensory, points], -1)
+        objects = self.heads["objects"](points)
+        felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
+        percept = torch.cat([*felt, points, objects], -1)
         hidden, motion, state = self.core(percept, flags, state, reset)
         read = side_by_side(device, *(partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)))
-        return torch.cat([sensory, *read], -1), state
+        return torch.cat([*groups, objects, *read], -1), state
 
     def step(
         self,
@@ -256,7 +273,8 @@ class ContextEncoder(nn.Module):
             observation: Sense -> ``(B, T, *shape)``, a few dozen frames at least.
             present: As in :meth:`forward`.
         """
-        flags = self.presence(observation, present).flatten(0, 1)
+        there = self.presence(observation, present)
+        flags = there.flatten(0, 1)
         for index, key in enumerate(SENSES):
             stem = self.stems[key] if key in observation else None
             if isinstance(stem, stems.VectorStem) and int(flags[:, index].sum()) > 1:
@@ -264,17 +282,25 @@ class ContextEncoder(nn.Module):
         context, _ = self.forward(observation, present=present)
         for index, key in enumerate(SENSES):
             if key in observation:
-                there = flags[:, index]
-                self._fold(self.stems[key], context.flatten(0, 1)[there][:, GROUPS[key].slice])
+                self._fold(self.stems[key], context.flatten(0, 1)[flags[:, index]][:, GROUPS[key].slice])
+        shown = flags[:, [SENSES.index(key) for key in PICTURES]].any(-1)
+        points = self._points(_hidden(observation, present), there).flatten(0, 1)[shown]
+        if len(points) > 1:
+            head = self.heads["objects"]
+            assert isinstance(head, Head)
+            head.even(points)
+            self._fold(head, head(points))
         context, _ = self.forward(observation, present=present)
         for name, groups in _READ.items():
-            self._fold(self.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
+            if name != "objects":
+                self._fold(self.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
 
     def _head_inputs(self, percept: Tensor, motion: Tensor, hidden: Tensor) -> list[tuple[nn.Module, Tensor]]:
-        """Heads in the order of the layout, with what each sees."""
+        """Heads in the order of the layout, with what each sees, but for that of ``objects``."""
         moving = torch.cat([percept, motion], -1)
         semantic, physical = torch.cat([percept, hidden], -1), torch.cat([moving, hidden], -1)
-        return list(zip(self.heads.values(), [semantic, physical, moving, hidden, hidden], strict=True))
+        _, *heads = self.heads.values()
+        return list(zip(heads, [semantic, physical, moving, hidden, hidden], strict=True))
 
     def _sense(self, key: str, index: int, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         missing: Tensor = self.missing[key]
@@ -284,9 +310,9 @@ class ContextEncoder(nn.Module):
         return torch.where(flags[..., index, None], value, missing)
 
     def _points(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
-        pictures = [inputs[k].flatten(0, 1) if k in inputs else None for k in ("visual", "depth")]
+        pictures = [inputs[k].flatten(0, 1) if k in inputs else None for k in PICTURES]
         # Not by a list, which would be copied to a GPU each time.
-        there = torch.stack([flags[..., SENSES.index(k)] for k in ("visual", "depth")], -1).flatten(0, 1)
+        there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         found: Tensor = self.landmarks(*pictures, there)
         return found.unflatten(0, flags.shape[:2])
 
@@ -306,3 +332,9 @@ class ContextEncoder(nn.Module):
         if mask.dtype != torch.bool or mask.shape != shape:
             given = f"{mask.dtype}{tuple(mask.shape)}"
             raise SageError(name, given, f"must be bool of shape {tuple(shape)}", "match the observation's batch")
+
+
+def _hidden(observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """Observations with nothing under false masks."""
+    masked = present or {}
+    return {k: hide(v, masked[k]) if k in masked else v for k, v in observation.items()}

@@ -33,11 +33,11 @@ class Landmarks(nn.Module):
     NUMBERS = 7
     """Of each landmark: column and row in -1..1, nearness, column and row times metres, metres / 3, strength."""
 
-    def __init__(self, count: int, hidden: int = 48) -> None:
+    def __init__(self, count: int, hidden: int = 72) -> None:
         super().__init__()
         self.count = count
         self.layers = nn.Sequential(
-            nn.Conv2d(7, hidden, _CELL, stride=_CELL),
+            nn.Conv2d(9, hidden, 2 * _CELL, stride=_CELL, padding=_CELL // 2),
             nn.SiLU(),
             nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.SiLU(),
@@ -71,7 +71,8 @@ class Landmarks(nn.Module):
         colour = blank.expand(-1, 6, -1, -1) if visual is None else torch.where(seen, colours(visual), 0.0)
         near = blank if depth is None else torch.where(ranged, nearness(depth), 0.0)
         # One layout in memory, whatever is missing: convolutions round otherwise in another.
-        pictures = torch.cat([colour, near], 1).contiguous()
+        where = _places(given.shape[1], given.shape[2], given.device).T.unflatten(1, given.shape[1:3])
+        pictures = torch.cat([colour, near, where.expand(len(given), -1, -1, -1)], 1).contiguous()
         strength = self.layers(pictures).flatten(2)
         # Places to a hundredth of the picture, which bfloat16 cannot tell apart.
         with torch.autocast(given.device.type, enabled=False):

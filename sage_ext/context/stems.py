@@ -143,9 +143,9 @@ class VectorStem(nn.Module):
         assert isinstance(first, nn.Linear)
         x = symlog(x.float())
         deviation = x.std(0)
-        first.weight.mul_(_gain(deviation))
+        first.weight.mul_(gain(deviation))
         before = F.linear(x, first.weight)
-        scale = _BENT * _gain(before.std(0))
+        scale = _BENT * gain(before.std(0))
         first.weight.mul_(scale.unsqueeze(1))
         spread = torch.linspace(-_BENT, _BENT, len(first.bias), device=x.device)
         first.bias.copy_(spread - before.mean(0) * scale)
@@ -156,7 +156,7 @@ class VectorStem(nn.Module):
         return out
 
 
-def _gain(deviation: Tensor) -> Tensor:
+def gain(deviation: Tensor) -> Tensor:
     """What brings numbers to deviation 1; those that were silent stay: they must not shout when they first speak."""
     return torch.where(deviation > _SILENT, 1.0 / deviation, 1.0).clamp(max=_MOST)
 

@@ -59,7 +59,7 @@ class Weights:
     prediction: float = 1.0
     calibration: float = 0.1
     foresight: float = 0.3
-    regularity: float = 0.1
+    regularity: float = 0.03
     invariance: float = 0.3
     change: float = 3.0
     projections: int = 32

@@ -77,7 +77,14 @@ def test_obstacles_are_those_of_another_room_and_stand_clear(env: SageEnv, rows:
     part = layout(env)["task.obstacles"]
     own = rows[:, part].repeat(len(rearranged) // len(rows), 1)
     found = rearranged[:, part]
-    assert all(bool((rows[:, part] == one).all(1).any()) for one in found), "of a moment of the same call"
+
+    def unturned(standing: Tensor) -> Tensor:
+        """What neither a quarter turn of the room nor a mirror changes: distances from its two middle lines, height."""
+        poses = standing.unflatten(1, (-1, 7))
+        return torch.cat([poses[..., :2].abs().sort(-1).values, poses[..., 2:3]], -1).flatten(1)
+
+    gap = (unturned(found).unsqueeze(1) - unturned(rows[:, part])).abs().amax(-1)
+    assert bool((gap.amin(1) < 1e-5).all()), "of a moment of the same call"
     other = (found != own).any(1)
     assert 0.2 < other.float().mean() < 0.95
     ground = env.ground(rearranged)
@@ -86,6 +93,21 @@ def test_obstacles_are_those_of_another_room_and_stand_clear(env: SageEnv, rows:
     outlines = torch.tensor([0.2, *(thing.outline for thing in env.objects)])
     gaps = torch.cdist(standing, things) - radii.unsqueeze(-1) - outlines
     assert (gaps[other].where(radii[other].unsqueeze(-1) > 0, 1.0) > -1e-4).all()
+
+
+def test_a_room_can_be_turned_and_mirrored(env: SageEnv) -> None:
+    pose = torch.tensor([1.0, 0.5, 0.3, 0.0, 0.0, 0.25881904, 0.9659258]).expand(200, 1, 7)  # turned by 30 degrees
+    found = env._turned(pose, torch.Generator().manual_seed(0))
+    assert torch.equal(found[..., 2:5], pose[..., 2:5])
+    angle = 2 * torch.rad2deg(torch.atan2(found[:, 0, 5], found[:, 0, 6]))
+    told = {
+        (round(float(x), 3), round(float(y), 3), round(float(a)) % 360)
+        for (x, y), a in zip(found[:, 0, :2], angle, strict=True)
+    }
+    assert told == {
+        (1.0, 0.5, 30), (-0.5, 1.0, 120), (-1.0, -0.5, 210), (0.5, -1.0, 300),
+        (1.0, -0.5, 330), (0.5, 1.0, 60), (-1.0, 0.5, 150), (-0.5, -1.0, 240),
+    }  # fmt: skip
 
 
 def test_the_instant_is_seen_before_anything_moves(env: SageEnv, rows: Tensor) -> None:

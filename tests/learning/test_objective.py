@@ -65,7 +65,7 @@ def test_a_short_training_gets_far_below_what_a_constant_can(objective: Objectiv
     generator = torch.Generator().manual_seed(0)
     objective.eval()
     before = _evaluate(objective, held_out)
-    for step in range(32):
+    for step in range(96):
         optimizer.zero_grad(set_to_none=True)
         objective(train[step % 8], generator)["loss"].backward()
         optimizer.step()

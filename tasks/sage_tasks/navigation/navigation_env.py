@@ -149,21 +149,35 @@ class NavigationEnv(SageEnv):
         return Ground(half, half, torch.cat([standing[..., :2], rover], 1), torch.cat([radii, own], 1))
 
     def refurnished(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Moments with the obstacles of others of them, where these clear the rover, the goal and the loose objects."""
+        """Moments with the obstacles of others of them, turned and mirrored, where these clear the rover and the goal.
+
+        A square room allows four turns, each mirrored or not: eight rooms of one.
+        """
         n, where = len(rows), layout(self)
         given = rows[torch.randperm(n, generator=generator).to(rows.device)][:, where["task.obstacles"]]
-        standing = given.view(n, -1, 7)
-        rover, goal = rows[:, where["robot.pose"]][:, None, :2], rows[:, where["task.goal"]][:, None, :2]
-        objects = rows[:, where["objects.pose"]].view(n, -1, 7)[..., :2]
-        sizes = torch.tensor([thing.outline for thing in self.objects], device=self.device) * self.sizes.scale[:n]
-        radii = torch.cat([torch.full((n, 2), ROVER_RADIUS, device=self.device), sizes], 1)
-        gaps = torch.cdist(standing[..., :2], torch.cat([rover, goal, objects], 1)) - radii.unsqueeze(1)
+        standing = self._turned(given.view(n, -1, 7), generator)
+        kept = rows[:, where["robot.pose"]][:, None, :2], rows[:, where["task.goal"]][:, None, :2]
+        gaps = torch.cdist(standing[..., :2], torch.cat(kept, 1)) - ROVER_RADIUS
         gaps -= torch.tensor([thing.outline for thing in self.obstacles], device=self.device).view(1, -1, 1)
         # What is buried is in nobody's way.
         fits = ((gaps > self.cfg.clearance) | (standing[..., 2:3] <= 0)).all(-1).all(-1)
         rows = rows.clone()
-        rows[:, where["task.obstacles"]] = torch.where(fits.unsqueeze(1), given, rows[:, where["task.obstacles"]])
+        rows[:, where["task.obstacles"]] = torch.where(
+            fits.unsqueeze(1), standing.flatten(1), rows[:, where["task.obstacles"]]
+        )
         return rows
+
+    def _turned(self, standing: Tensor, generator: torch.Generator) -> Tensor:
+        """Upright poses (n, K, 7) after a quarter turn or none, half or three, of the room, mirrored or not."""
+        n = len(standing)
+        turns = torch.randint(4, (n, 1), generator=generator).to(self.device) * (math.pi / 2)
+        side = 1.0 - 2.0 * torch.randint(2, (n, 1), generator=generator).to(self.device)
+        x, y = standing[..., 0], side * standing[..., 1]
+        cos, sin = turns.cos(), turns.sin()
+        half = side * torch.atan2(standing[..., 5], standing[..., 6]) + turns / 2
+        zero = torch.zeros_like(half)
+        place = torch.stack([cos * x - sin * y, sin * x + cos * y, standing[..., 2]], -1)
+        return torch.cat([place, torch.stack([zero, zero, half.sin(), half.cos()], -1)], -1)
 
     def followed(self) -> dict[str, list[Follow]]:
         """See :meth:`SageEnv.followed`."""
