@@ -14,10 +14,10 @@ from ..errors import SageError
 from ..observation import ObservationSpec, check_finite, hide
 from . import stems
 from .core import FELT, FELT_WIDTH, PICTURES, Core
+from .heads import READ, Head
 from .landmarks import Landmarks
-from .layout import GROUPS, SENSES, Group, family
+from .layout import GROUPS, SENSES
 from .side_by_side import side_by_side
-from .streamed import StreamedLinear
 
 _SILENT = 1e-4
 """Numbers that vary by less are those of a sense that was silent; pictures' numbers vary by 1e-3 at least."""
@@ -48,37 +48,6 @@ class Widths:
     immediate: int = 512
     history: int = 768
     landmarks: int = 32
-
-
-_READ: dict[str, tuple[Group, ...]] = {
-    "objects": (GROUPS["objects"],),
-    "semantic": family("semantic")[1:],
-    "physical": family("physical"),
-    **{group.name: (group,) for group in family("temporal")},
-}
-"""Head -> the groups it reads, in the order of the layout."""
-
-
-class Head(nn.Module):
-    """A perceptron with one normalised hidden layer and a linear, un-normalised output."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(StreamedLinear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU())
-        self.last = StreamedLinear(hidden, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., inputs)`` -> ``(..., outputs)``."""
-        out: Tensor = self.last(self.layers(x))
-        return out
-
-    @torch.no_grad()
-    def even(self, x: Tensor) -> None:
-        """Make what is read weigh alike, on experience ``(N, inputs)``."""
-        first = self.layers.get_submodule("0")
-        assert isinstance(first, nn.Linear)
-        first.weight.mul_(stems.gain(x.std(0)))
-        first.bias.sub_(first.weight @ x.mean(0))
 
 
 class ContextEncoder(nn.Module):
@@ -131,7 +100,7 @@ class ContextEncoder(nn.Module):
             self.landmarks = Landmarks(w.landmarks)
             self.core = Core(w.hidden, seen)
             self.heads = nn.ModuleDict(
-                {name: Head(*sizes[name], sum(g.width for g in groups)) for name, groups in _READ.items()}
+                {name: Head(*sizes[name], sum(g.width for g in groups)) for name, groups in READ.items()}
             )
 
     def config(self) -> dict[str, Any]:
@@ -291,7 +260,7 @@ class ContextEncoder(nn.Module):
             head.even(points)
             self._fold(head, head(points))
         context, _ = self.forward(observation, present=present)
-        for name, groups in _READ.items():
+        for name, groups in READ.items():
             if name != "objects":
                 self._fold(self.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
 

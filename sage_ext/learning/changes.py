@@ -43,8 +43,13 @@ CHANGES: dict[str, Change] = {
     "object_position": Change("objects", 3, True, 0.5),  # in the camera's frame [m]
     "object_seen": Change("objects", 1, True, 0.5),  # 1 where it came into view, -1 where it left it
     "object_velocity": Change("dynamics", 3, True, 0.5),  # in the camera's frame [m/s]
+    "touched": Change("constraints", 1, False, 0.5),  # 1 where the skin came to touch something, -1 where it let go
 }
 """Name -> where it is read."""
+SENSED = ("touched",)
+"""Changes that the senses themselves tell: see :func:`sensed`."""
+TOUCH = 0.1
+"""Force on the skin from which something is touched [N]."""
 
 
 def width(name: str, bodies: int) -> int:
@@ -94,6 +99,27 @@ def unexplained(read: Tensor, change: Tensor, asked: Tensor, usual: float) -> Te
     truth = torch.where(asked, change, 0.0)
     wrong = torch.where(asked, read - truth, 0.0).square().sum()
     return wrong / (truth.square().sum() + usual**2 * asked.sum().clamp(min=1))
+
+
+def sensed(
+    remembered: Mapping[str, Tensor], varied: Mapping[str, Tensor], present: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the senses themselves tell of a change, for which nobody has to know the world.
+
+    Args:
+        remembered: Sense -> (B, T, ...).
+        varied: The same of the other branch.
+        present: Sense -> (B, T) bool, where that is not everywhere.
+
+    Returns:
+        Kind of change -> (B, T, k), and where it is asked, bool.
+    """
+    if "tactile" not in remembered:
+        return {}, {}
+    # What stands under a false mask may be no number.
+    was, is_ = (v["tactile"].flatten(2).nan_to_num().sum(-1, keepdim=True) > TOUCH for v in (remembered, varied))
+    there = present["tactile"].unsqueeze(-1) if "tactile" in present else torch.ones_like(was)
+    return {"touched": is_.float() - was.float()}, {"touched": there}
 
 
 def check(change: Mapping[str, Tensor], shape: tuple[int, ...], bodies: int) -> str:

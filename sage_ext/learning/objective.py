@@ -171,7 +171,7 @@ class Objective(nn.Module):
         with torch.autocast(context.device.type, enabled=False):
             terms["regularity"] = sigreg(context.flatten(0, 1), chance.lines, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
-        return self._sum(terms, self._changes(batch, self.heads(context[half:] - context[:half])))
+        return self._sum(terms, self._changes(*_told(batch), self.heads(context[half:] - context[:half])))
 
     @torch.no_grad()
     def collapsed(self, batch: Batch) -> dict[str, Tensor]:
@@ -193,7 +193,8 @@ class Objective(nn.Module):
         terms = dict.fromkeys(("prediction", "calibration", "foresight", "invariance", "skill"), zero)
         counted = _felt(batch, there.unflatten(0, (-1, batch.actions.shape[1]))).flatten(0, 1)
         terms["regularity"] = sigreg(constant, lines(1, device=constant.device), counted).mean()
-        return self._sum(terms, self._changes(batch, {name: torch.zeros_like(v) for name, v in batch.change.items()}))
+        change, asked = _told(batch)
+        return self._sum(terms, self._changes(change, asked, {name: torch.zeros_like(v) for name, v in change.items()}))
 
     def _presence(self, batch: Batch) -> Tensor:
         """Which groups count, ``(2B, T, 15)``: sensory groups where the sense is present, the others always."""
@@ -264,11 +265,10 @@ class Objective(nn.Module):
         return (apart * count).sum() / count.sum().clamp(min=1)
 
     @staticmethod
-    def _changes(batch: Batch, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            name: changes.unexplained(read[name], change, batch.asked[name], CHANGES[name].usual)
-            for name, change in batch.change.items()
-        }
+    def _changes(
+        change: Mapping[str, Tensor], asked: Mapping[str, Tensor], read: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return {k: changes.unexplained(read[k], v, asked[k], CHANGES[k].usual) for k, v in change.items()}
 
     def _sum(self, terms: dict[str, Tensor], by_kind: dict[str, Tensor]) -> dict[str, Tensor]:
         zero = terms["regularity"].new_zeros(())
@@ -277,6 +277,12 @@ class Objective(nn.Module):
         loss = torch.stack([getattr(self.weights, name) * terms[name] for name in names if name in terms]).sum()
         kinds = {f"change/{name}": value.detach() for name, value in by_kind.items()}
         return {"loss": loss} | {name: value.detach() for name, value in terms.items()} | kinds
+
+
+def _told(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Kind of change -> by how much the branches differ, and where that is asked: what sleep says and the senses do."""
+    change, asked = changes.sensed(batch.remembered, batch.varied, batch.present)
+    return {**batch.change, **change}, {**batch.asked, **asked}
 
 
 def _felt(batch: Batch, there: Tensor) -> Tensor:

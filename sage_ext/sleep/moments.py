@@ -14,7 +14,7 @@ from torch import Tensor
 from ..config import SleepConfig
 from ..environment import Environment, Observation
 from ..learning.batch import Batch
-from ..learning.changes import CHANGES, width
+from ..learning.changes import CHANGES, SENSED, width
 from ..learning.predictor import widened
 from ..memory import Memory
 from ..mind import with_speed
@@ -159,7 +159,7 @@ def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: 
     keys, past, looks = ["observation", "action"], config.history, config.steps
     pair = [memory.sample_slices(n, past + looks, generator, keys=keys) for _ in range(2)]
     senses = [{k: s["observation", k] for k in s["observation"].keys()} for s in pair]  # noqa: SIM118
-    nothing = {kind: torch.zeros(n, looks, width(kind, bodies)) for kind in CHANGES}
+    nothing = {kind: torch.zeros(n, looks, width(kind, bodies)) for kind in CHANGES if kind not in SENSED}
     nothing = {kind: value for kind, value in nothing.items() if value.shape[-1]}
     return Moments(
         history={k: v[:, :past] for k, v in senses[0].items()},

@@ -12,6 +12,8 @@ from .variations import Draw
 
 SETTLED = 2
 """Looks after which a change of velocity or of physics can be sensed."""
+PARTED = 0.01
+"""How far apart an object in view is in the two branches from which friction and mass can have shown [m]."""
 
 
 def what_changed(
@@ -46,6 +48,11 @@ def what_changed(
     each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
     change["object_position"] = (after["position"] - before["position"]).cpu().flatten(2)
     change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)
+    # Where nothing goes otherwise nobody could tell that the floor is another or a thing heavier.
+    apart = (after["position"] - before["position"]).cpu().norm(dim=-1) > PARTED
+    parted = (apart & seen).any(-1, keepdim=True).cumsum(1) > 0
+    for name in ("log_friction", "log_mass"):
+        asked[name] = asked[name] & parted
     asked["object_position"], asked["object_velocity"] = each, each & settled
     return change, asked
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS
-from sage_ext.learning.changes import CHANGES, ChangeHeads, check, unexplained, width
+from sage_ext.learning.changes import CHANGES, SENSED, TOUCH, ChangeHeads, check, sensed, unexplained, width
 
 ALL = torch.ones(50, 1, dtype=torch.bool)
 
@@ -87,3 +87,20 @@ def test_what_does_not_fit_is_told() -> None:
     assert check(fits, (2, 3), 4) == ""
     assert check(fits, (2, 3), 5) == "object_velocity: must be (2, 3, 15), is (2, 3, 12)"
     assert check({"log_moon": torch.zeros(2, 3, 1)}, (2, 3), 4).startswith("log_moon: use some of log_gravity, ")
+
+
+def test_the_skin_tells_what_came_to_be_touched() -> None:
+    was, came = torch.zeros(2, 3, 128), torch.zeros(2, 3, 128)
+    was[0, 1, 5] = came[0, 1, 7] = 2 * TOUCH
+    came[1, 0, :4] = TOUCH / 2
+    came[1, 2] = TOUCH / 1000
+    was[0, 2, 0] = 9.0
+    change, asked = sensed({"tactile": was}, {"tactile": came}, {})
+    assert set(change) == set(asked) == set(SENSED)
+    assert change["touched"].squeeze(-1).tolist() == [[0, 0, -1], [1, 0, 1 if 128 * TOUCH / 1000 > TOUCH else 0]]
+    assert asked["touched"].all()
+    there = torch.tensor([[True, True, False], [True] * 3])
+    was[0, 2] = torch.nan
+    change, asked = sensed({"tactile": was}, {"tactile": came}, {"tactile": there})
+    assert torch.equal(asked["touched"].squeeze(-1), there) and change["touched"].isfinite().all()
+    assert sensed({"audio": was}, {"audio": came}, {}) == ({}, {})

@@ -14,7 +14,7 @@ from sage_ext.errors import SageError
 from sage_ext.memory import Memory
 from sage_ext.sleep import Moments, relive_moments
 from sage_ext.sleep.moments import slice_length
-from sage_ext.sleep.told import in_view
+from sage_ext.sleep.told import PARTED, in_view
 from sage_ext.sleep.variations import FAMILIES, draw
 
 from .ball_world import BallWorld, sense_names
@@ -81,8 +81,13 @@ def test_a_physical_moment_differs_by_its_physics_alone(remembered: Remembered) 
         lived = env.relive(rows, stretch["action"][:, 1:5])["policy"]
         for key in sense_names(env):
             assert torch.equal(found.varied[key][part, 1:], lived[key]), key
-    for name in ("log_gravity", "log_friction", "log_mass"):
-        assert found.asked[name].squeeze(-1).tolist() == [[False, False, True, True, True]] * 12, "once it can be felt"
+    asked = {name: found.asked[f"log_{name}"].squeeze(-1) for name in ("gravity", "friction", "mass")}
+    assert asked["gravity"].tolist() == [[False, False, True, True, True]] * 12, "once it can be felt"
+    apart = found.change["object_position"].unflatten(2, (-1, 3)).norm(dim=-1) > PARTED
+    shown = (apart & found.asked["object_position"].unflatten(2, (-1, 3)).all(-1)).any(-1)
+    shown = torch.stack([shown[:, : k + 1].any(1) for k in range(5)], 1)
+    assert torch.equal(asked["friction"], asked["gravity"] & shown), "where something went otherwise"
+    assert torch.equal(asked["mass"], asked["friction"]) and asked["friction"].any() and not asked["friction"].all()
     assert not found.change["log_speed"].any() and (found.match == torch.arange(5)).all()
     for key in ("visual", "proprioceptive"):
         other = (found.varied[key][:, 1:] != found.remembered[key][:, 1:]).flatten(1).any(1)
@@ -94,6 +99,7 @@ def test_without_a_change_the_moment_repeats_itself(remembered: Remembered) -> N
     found = moments_of(remembered, only("physical", *ranges))
     for name, change in found.change.items():
         assert not change.any(), name
+    assert not found.asked["log_friction"].any() and not found.asked["log_mass"].any(), "nobody could tell"
     for key, value in found.varied.items():
         assert torch.equal(value, found.remembered[key]), key
 
