@@ -36,7 +36,8 @@ cases and metrics:
   mean        score_shifted     the same probes under physics never seen awake: gravity x0.5 and x1.5, friction x0.4
                                 and x1.6
   QUANTITY    score, score_shifted
-  rank:GROUP  share_of_width    effective rank (RankMe) of a group's contexts; below 0.25 it has all but collapsed
+  rank:GROUP  share_of_width    effective rank (RankMe) of a group's contexts, of touch where something is
+                                felt; below 0.25 it has all but collapsed
   mean        cosine_loss       of the seed's objective: its arm, and an encoder that ignores its input
 spread: standard deviation over the seeds
 """
@@ -195,14 +196,14 @@ def _scores(options: argparse.Namespace, mind: Mind) -> dict[str, Any]:
     """Case -> score and score_shifted, mean over the tasks; and task -> group -> quantity -> score."""
     from sage_ext.learning.diagnostics import group_ranks
 
-    from .probes import contexts, judged, mean_score
+    from .probes import blocks, contexts, judged, mean_score
 
     found: dict[str, dict[str, list[float]]] = {}
     groups: dict[str, dict[str, dict[str, float]]] = {}
     for task in options.tasks:
         fit, judge, shifted = held_out_sets(options.keep, task, options.preset, options.seed, options.workers)
         known = contexts(mind, fit)
-        for name, share in group_ranks(known).items():
+        for name, share in group_ranks(known, blocks(fit.observation["tactile"]).to(known.device)).items():
             found.setdefault(f"rank:{name}", {}).setdefault("share_of_width", []).append(share)
         for metric, other in (("score", judge), ("score_shifted", shifted)):
             scores = judged(task, known, fit, contexts(mind, other), other)

@@ -179,11 +179,11 @@ def judged(
     pairs = list(zip(ask(task, fit), ask(task, judge), strict=True))
     # Those that count at the same instants one after the other: they share what their probes are worked out from.
     for one, other in sorted(pairs, key=lambda pair: pair[0].counts.numpy().tobytes()):
-        here, there = _blocks(one.counts), _blocks(other.counts)
+        here, there = blocks(one.counts), blocks(other.counts)
         key = here.numpy().tobytes() + there.numpy().tobytes()
         if key not in shared:
             shared = {key: Readout(known[here.to(known.device)], told[there.to(told.device)], groups)}
-        scores = shared[key].scores(_blocks(one.values)[here], _blocks(other.values)[there])
+        scores = shared[key].scores(blocks(one.values)[here], blocks(other.values)[there])
         for part, score in scores.items():
             found[part].setdefault(one.name, []).append(score)
     return {part: {name: _mean(values) for name, values in scores.items()} for part, scores in found.items()}
@@ -194,10 +194,10 @@ def _mean(values: list[float]) -> float:
     return sum(told) / len(told) if told else math.nan
 
 
-def _blocks(values: Tensor) -> Tensor:
+def blocks(values: Tensor) -> Tensor:
     """The looks of :func:`contexts`, of values (E, T, ...)."""
-    blocks = values.shape[1] // BLOCK
-    return values[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK))[:, :, FIRST:]
+    count = values.shape[1] // BLOCK
+    return values[:, : count * BLOCK].unflatten(1, (count, BLOCK))[:, :, FIRST:]
 
 
 def ask(task: str, lived: Lived) -> list[Any]:

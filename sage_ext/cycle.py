@@ -237,8 +237,8 @@ class _Cycle:
 
     def _diagnose(self, moments: Moments) -> None:
         """Curves of how many directions each group uses."""
-        context = self.mind.encode(moments.seen(RANKED))
-        for name, share in group_ranks(context).items():
+        seen = moments.seen(RANKED)
+        for name, share in group_ranks(self.mind.encode(seen), seen.get("tactile")).items():
             self.reporter.scalar(f"rank/{name}", share, self.mind.learned["updates"])
 
     def _dream(self, cycle: int) -> None:

@@ -29,14 +29,24 @@ def effective_rank(vectors: Tensor) -> float:
     return float(torch.exp(-torch.special.xlogy(share, share).sum()))
 
 
-def group_ranks(context: Tensor) -> dict[str, float]:
+def group_ranks(context: Tensor, tactile: Tensor | None = None) -> dict[str, float]:
     """Effective rank of each group, as a share of its width.
 
     Args:
         context: ``(..., 4096)``; several times as many as the widest group has numbers, or few samples look like a
             low rank.
+        tactile: What the skin felt at those looks ``(..., taxels)``. The group ``tactile`` counts where it felt
+            anything: looks at which nothing touches are all alike, and SIGReg leaves them out, too.
 
     Returns:
-        Name of the group -> share in 0..1.
+        Name of the group -> share in 0..1; no ``tactile`` where less than two looks felt anything.
     """
-    return {name: effective_rank(context[..., group.slice]) / group.width for name, group in GROUPS.items()}
+    ranks = {}
+    for name, group in GROUPS.items():
+        some = context[..., group.slice]
+        if name == "tactile" and tactile is not None:
+            some = some[tactile.any(-1)]
+            if len(some) < 2:
+                continue
+        ranks[name] = effective_rank(some) / group.width
+    return ranks

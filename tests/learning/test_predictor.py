@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from sage_ext.context.layout import GROUPS
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS
 from sage_ext.errors import SageError
-from sage_ext.learning.diagnostics import effective_rank
+from sage_ext.learning.diagnostics import effective_rank, group_ranks
 from sage_ext.learning.predictor import ContextPredictor, Prediction, group_mean
 
 
@@ -91,3 +91,15 @@ def test_effective_rank_counts_directions() -> None:
     assert 4.5 < effective_rank(flat + 100.0) <= 5.01
     assert effective_rank(torch.randn(500, 64, generator=g)) > 55
     assert effective_rank(torch.full((50, 64), 3.3)) == 0.0
+
+
+def test_the_rank_of_touch_is_that_of_what_was_felt() -> None:
+    context = torch.randn(600, CONTEXT_WIDTH, generator=torch.Generator().manual_seed(0))
+    felt = torch.zeros(600, 128)
+    felt[::2, 3] = 1.0
+    context[1::2, GROUPS["tactile"].slice] = 50.0
+    plain, told = group_ranks(context), group_ranks(context, felt)
+    assert set(plain) == set(told) == set(GROUPS)
+    assert told["tactile"] > 0.5 > plain["tactile"]
+    assert all(told[name] == plain[name] for name in GROUPS if name != "tactile")
+    assert "tactile" not in group_ranks(context, torch.zeros(600, 128))
