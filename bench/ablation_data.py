@@ -73,8 +73,8 @@ def wake(folder: Path, task: str, number: int, seed: int, physics: str, common: 
             f"seed={seed + 10 * number + POLICIES.index(policy)}", f"runs={runs.absolute()}",
             *filter(None, [physics]), log=runs.with_suffix(".log"),
         )  # fmt: skip
-    (summary,) = runs.glob("*/summary.json")
-    return summary.parent
+    # One that was killed as it ended has been lived twice.
+    return min(runs.glob("*/summary.json")).parent
 
 
 def looks_of(family: str, looks: int) -> int:

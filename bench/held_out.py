@@ -94,7 +94,8 @@ def live(plan: Plan, folder: Path, worlds: int = 16, workers: int = 1) -> Lived:
     in_parallel(lives(plan, folder, worlds), workers)
     found: list[Lived] = []
     for *_, runs in _pieces(plan, folder):
-        (path,) = (summary.parent for summary in runs.glob("*/summary.json"))
+        # One that was killed as it ended has been lived twice.
+        path = min(runs.glob("*/summary.json")).parent
         with Memory.open(path / "memory", shared=True) as memory:
             whole = [e for e in memory.episodes if e.length == max(x.length for x in memory.episodes)]
             episodes = [memory.episode(e, ["observation", "critic", "action"]) for e in whole]
