@@ -37,6 +37,12 @@ def meets(origin: wp.vec3f, inverse: wp.vec3f, lower: wp.vec3f, upper: wp.vec3f,
     ...
 
 
+@wp.func_native("return __atomic_fetch_add(&counter.data[0], 1, __ATOMIC_RELAXED);")
+def take(counter: wp.array[wp.int32]) -> int:
+    """Count up by one, also where threads do so at the same time: Warp's own on a CPU is for one thread."""
+    ...
+
+
 @wp.kernel(enable_backward=False)
 def list_shapes(
     tree: wp.uint64,
@@ -71,7 +77,7 @@ def list_shapes(
 
 @wp.kernel(enable_backward=False)
 def bound_tiles(rays: wp.array4d[wp.vec3f], across: wp.int32, bounds: wp.array[wp.vec4f]):
-    """Least and largest slopes of each tile's rays, to the right and upwards; NaN where they do not leave one pinhole."""
+    """Least and largest slopes of each tile's rays, right and upwards; NaN if they leave no pinhole."""
     tile = wp.tid()
     low, high = wp.vec2f(1.0e10), wp.vec2f(-1.0e10)
     pinhole = wp.bool(True)
@@ -100,7 +106,7 @@ def beyond(normal: wp.vec3f, middle: wp.vec3f, half: wp.vec3f, margin: float) ->
 
 @wp.kernel(enable_backward=False)
 def cast_tiles(
-    first: wp.int32,
+    counter: wp.array[wp.int32],
     across: wp.int32,
     tiles: wp.int32,
     farthest: float,
@@ -126,100 +132,104 @@ def cast_tiles(
     out_forward_depth: wp.array4d[wp.float32],
     out_shape_index: wp.array4d[wp.uint32],
 ):
-    task = first + wp.tid()
-    world = task // tiles
-    tile = task % tiles
-    camera = cameras[0, world]
-    bound = bounds[tile]
-    place = wp.transform_get_translation(camera)
-    to_left = wp.transform_vector(camera, wp.vec3f(-1.0, 0.0, -bound[0]))
-    to_right = wp.transform_vector(camera, wp.vec3f(1.0, 0.0, bound[1]))
-    to_bottom = wp.transform_vector(camera, wp.vec3f(0.0, -1.0, -bound[2]))
-    to_top = wp.transform_vector(camera, wp.vec3f(0.0, 1.0, bound[3]))
-    margin = 1.0e-4 + 4.0e-6 * wp.length(place)
-    axis = wp.normalize(wp.transform_vector(camera, wp.vec3f(0.0, 0.0, -1.0)))
-    found = wp.int32(0)
-    for k in range(count[world]):
-        half = 0.5 * (upper[world, k] - lower[world, k])
-        middle = lower[world, k] + half - place
-        if not (
-            beyond(to_left, middle, half, margin)
-            or beyond(to_right, middle, half, margin)
-            or beyond(to_bottom, middle, half, margin)
-            or beyond(to_top, middle, half, margin)
-        ):
-            near[task, found] = k
-            found += 1
+    """Cast tile after tile, as long as one is left that no other thread has taken."""
+    task = take(counter)
+    while task < near.shape[0]:
+        world = task // tiles
+        tile = task % tiles
+        camera = cameras[0, world]
+        bound = bounds[tile]
+        place = wp.transform_get_translation(camera)
+        to_left = wp.transform_vector(camera, wp.vec3f(-1.0, 0.0, -bound[0]))
+        to_right = wp.transform_vector(camera, wp.vec3f(1.0, 0.0, bound[1]))
+        to_bottom = wp.transform_vector(camera, wp.vec3f(0.0, -1.0, -bound[2]))
+        to_top = wp.transform_vector(camera, wp.vec3f(0.0, 1.0, bound[3]))
+        margin = 1.0e-4 + 4.0e-6 * wp.length(place)
+        axis = wp.normalize(wp.transform_vector(camera, wp.vec3f(0.0, 0.0, -1.0)))
+        found = wp.int32(0)
+        for k in range(count[world]):
+            half = 0.5 * (upper[world, k] - lower[world, k])
+            middle = lower[world, k] + half - place
+            if not (
+                beyond(to_left, middle, half, margin)
+                or beyond(to_right, middle, half, margin)
+                or beyond(to_bottom, middle, half, margin)
+                or beyond(to_top, middle, half, margin)
+            ):
+                near[task, found] = k
+                found += 1
 
-    last = wp.int32(-1)
-    last_normal = wp.vec3f(0.0)
-    last_color = wp.uint32(0)
-    for i in range(wp.static(TILE * TILE)):
-        y = tile // across * wp.static(TILE) + i // wp.static(TILE)
-        x = tile % across * wp.static(TILE) + i % wp.static(TILE)
-        if y < rays.shape[1] and x < rays.shape[2]:
-            origin = wp.transform_point(camera, rays[0, y, x, 0])
-            ray = wp.transform_vector(camera, rays[0, y, x, 1])
-            inverse = wp.vec3f(1.0 / ray[0], 1.0 / ray[1], 1.0 / ray[2])
-            distance = wp.float32(farthest)
-            hit = wp.int32(-1)
-            normal = wp.vec3f(0.0)
-            for j in range(found):
-                k = near[task, j]
-                if meets(origin, inverse, lower[world, k], upper[world, k], distance):
-                    index = shape[world, k]
-                    t, n = raycast.ray_intersect_shape(
-                        transforms[index], sizes[index], types[index], origin, ray, culling
-                    )
-                    if t >= 0.0 and t < distance:
-                        distance = t
-                        normal = n
-                        hit = k
-            if hit < 0:
-                out_color[world, 0, y, x] = clear_color
-                if out_depth:
-                    out_depth[world, 0, y, x] = 0.0
-                if out_forward_depth:
-                    out_forward_depth[world, 0, y, x] = 0.0
-                if out_shape_index:
-                    out_shape_index[world, 0, y, x] = raytrace.NO_HIT_SHAPE_ID
-            else:
-                if out_depth:
-                    out_depth[world, 0, y, x] = distance
-                if out_forward_depth:
-                    out_forward_depth[world, 0, y, x] = distance * wp.dot(ray, axis)
-                if out_shape_index:
-                    out_shape_index[world, 0, y, x] = wp.uint32(shape[world, hit])
-                if (
-                    hit != last
-                    or normal[0] != last_normal[0]
-                    or normal[1] != last_normal[1]
-                    or normal[2] != last_normal[2]
-                ):
-                    albedo = color[world, hit]
-                    shaded = wp.vec3f(0.0)
-                    if ambient:
-                        up = wp.vec3f(0.0, 0.0, 1.0)
-                        len_n = wp.length(normal)
-                        n = normal if len_n > 0.0 else up
-                        n = wp.normalize(n)
-                        hemispheric = 0.5 * (wp.dot(n, up) + 1.0)
-                        sky = wp.vec3f(0.4, 0.4, 0.45)
-                        ground = wp.vec3f(0.1, 0.1, 0.12)
-                        ambient_color = sky * hemispheric + ground * (1.0 - hemispheric)
-                        ambient_intensity = 0.5
-                        shaded = wp.cw_mul(albedo, ambient_color * ambient_intensity)
-                    for light in range(light_active.shape[0]):
-                        contribution = wp.float32(0.0)
-                        if light_active[light]:
-                            towards = wp.normalize(-light_orientations[light])
-                            ndotl = wp.max(0.0, wp.dot(normal, towards))
-                            contribution = ndotl * 1.0 * 1.0
-                        shaded = shaded + albedo * contribution
-                    last = hit
-                    last_normal = normal
-                    last_color = tiling.pack_rgba_to_uint32(linear_to_srgb_wp(shaded), 1.0)
-                out_color[world, 0, y, x] = last_color
+        last = wp.int32(-1)
+        last_normal = wp.vec3f(0.0)
+        last_color = wp.uint32(0)
+        for i in range(wp.static(TILE * TILE)):
+            y = tile // across * wp.static(TILE) + i // wp.static(TILE)
+            x = tile % across * wp.static(TILE) + i % wp.static(TILE)
+            if y < rays.shape[1] and x < rays.shape[2]:
+                origin = wp.transform_point(camera, rays[0, y, x, 0])
+                ray = wp.transform_vector(camera, rays[0, y, x, 1])
+                inverse = wp.vec3f(1.0 / ray[0], 1.0 / ray[1], 1.0 / ray[2])
+                distance = wp.float32(farthest)
+                if wp.dot(ray, ray) <= 1.0e-12:
+                    distance = wp.float32(0.0)
+                hit = wp.int32(-1)
+                normal = wp.vec3f(0.0)
+                for j in range(found):
+                    k = near[task, j]
+                    if meets(origin, inverse, lower[world, k], upper[world, k], distance):
+                        index = shape[world, k]
+                        t, n = raycast.ray_intersect_shape(
+                            transforms[index], sizes[index], types[index], origin, ray, culling
+                        )
+                        if t >= 0.0 and t < distance:
+                            distance = t
+                            normal = n
+                            hit = k
+                if hit < 0:
+                    out_color[world, 0, y, x] = clear_color
+                    if out_depth:
+                        out_depth[world, 0, y, x] = 0.0
+                    if out_forward_depth:
+                        out_forward_depth[world, 0, y, x] = 0.0
+                    if out_shape_index:
+                        out_shape_index[world, 0, y, x] = raytrace.NO_HIT_SHAPE_ID
+                else:
+                    if out_depth:
+                        out_depth[world, 0, y, x] = distance
+                    if out_forward_depth:
+                        out_forward_depth[world, 0, y, x] = distance * wp.dot(ray, axis)
+                    if out_shape_index:
+                        out_shape_index[world, 0, y, x] = wp.uint32(shape[world, hit])
+                    if (
+                        hit != last
+                        or normal[0] != last_normal[0]
+                        or normal[1] != last_normal[1]
+                        or normal[2] != last_normal[2]
+                    ):
+                        albedo = color[world, hit]
+                        shaded = wp.vec3f(0.0)
+                        if ambient:
+                            up = wp.vec3f(0.0, 0.0, 1.0)
+                            len_n = wp.length(normal)
+                            n = normal if len_n > 0.0 else up
+                            n = wp.normalize(n)
+                            hemispheric = 0.5 * (wp.dot(n, up) + 1.0)
+                            sky = wp.vec3f(0.4, 0.4, 0.45)
+                            ground = wp.vec3f(0.1, 0.1, 0.12)
+                            ambient_color = sky * hemispheric + ground * (1.0 - hemispheric)
+                            ambient_intensity = 0.5
+                            shaded = wp.cw_mul(albedo, ambient_color * ambient_intensity)
+                        for light in range(light_active.shape[0]):
+                            ndotl = wp.float32(0.0)
+                            if light_active[light]:
+                                towards = wp.normalize(-light_orientations[light])
+                                ndotl = wp.max(0.0, wp.dot(normal, towards))
+                            shaded = shaded + albedo * ndotl
+                        last = hit
+                        last_normal = normal
+                        last_color = tiling.pack_rgba_to_uint32(linear_to_srgb_wp(shaded), 1.0)
+                    out_color[world, 0, y, x] = last_color
+        task = take(counter)
 
 
 class Tiles:
@@ -240,8 +250,6 @@ class Tiles:
         self._known = set(model.shape_type.numpy()[enabled].tolist()) <= {int(GeoType[name]) for name in SHAPES}
         self._across, down = -(-rays.shape[2] // TILE), -(-rays.shape[1] // TILE)
         self._each = self._across * down
-        self.count = worlds * self._each
-        """Tiles of all worlds' pictures."""
 
         def room(shape: tuple[int, ...], dtype: Any) -> wp.array:
             return wp.empty(shape, dtype=dtype, device=rays.device)
@@ -249,7 +257,8 @@ class Tiles:
         self._shapes = [room((worlds, most), dtype) for dtype in (wp.int32, wp.vec3f, wp.vec3f, wp.vec3f)]
         self._shapes.append(room((worlds,), wp.int32))
         self._bounds = room((self._each,), wp.vec4f)
-        self._near = room((self.count, most), wp.int32)
+        self._near = room((worlds * self._each, most), wp.int32)
+        self._counter = room((1,), wp.int32)
         wp.launch(bound_tiles, self._each, [rays, self._across, self._bounds], device=rays.device)
 
     def ready(self) -> bool:
@@ -263,7 +272,6 @@ class Tiles:
         lights = context.lights_type
         if (
             not self._known
-            or model.bvh_shapes is not self._tree
             or self._data.camera_rays.shape[0] != 1
             or out.color_image is None
             or any(image is not None for image in (out.hdr_color_image, out.albedo_image, out.normals_image))
@@ -273,11 +281,12 @@ class Tiles:
             or config.output_color_space != ColorSpace.SRGB
             or context.has_particles
             or context.has_triangle_mesh
-            or context.has_gaussians
+            or context.gaussians_count_total
             or lights is None
             or (lights.numpy() != SensorTiledCamera.RenderLightType.DIRECTIONAL).any()
         ):
             return False
+        self._counter.zero_()
         tree = self._tree
         wp.launch(
             list_shapes,
@@ -295,15 +304,15 @@ class Tiles:
         )
         return True
 
-    def cast(self, first: int, count: int) -> None:
-        """Cast the rays of some tiles into the renderer's buffers; what is far away and what was not hit as it says."""
+    def cast(self) -> None:
+        """Cast tiles until none is left, into the renderer's buffers; many threads may do so at the same time."""
         model, config, data = self._sensor.model, self._sensor.default_render_config, self._data
         context, out = _context(self._sensor), data.outputs
         wp.launch(
             cast_tiles,
-            count,
+            1,
             [
-                *(first, self._across, self._each, float(config.max_distance)),
+                *(self._counter, self._across, self._each, float(config.max_distance)),
                 *(data.camera_rays, self._bounds, data.camera_transforms, *self._shapes),
                 *(model.shape_type, model.shape_scale, model.bvh_shape_world_transforms),
                 *(context.lights_active, context.lights_orientation),
