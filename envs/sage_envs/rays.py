@@ -32,13 +32,13 @@ SHAPES = ("PLANE", "SPHERE", "BOX", "CAPSULE", "CYLINDER", "CONE", "ELLIPSOID")
     return hit && !(t >= farthest);
     """
 )
-def meets(origin: wp.vec3f, inverse: wp.vec3f, lower: wp.vec3f, upper: wp.vec3f, farthest: float) -> bool:
+def meets(origin: wp.vec3f, inverse: wp.vec3f, lower: wp.vec3f, upper: wp.vec3f, farthest: float) -> bool:  # type: ignore[empty-body]
     """Whether a ray enters a box before a distance: the test with which Warp goes down its tree."""
     ...
 
 
 @wp.func_native("return __atomic_fetch_add(&counter.data[0], 1, __ATOMIC_RELAXED);")
-def take(counter: wp.array[wp.int32]) -> int:
+def take(counter: wp.array[wp.int32]) -> int:  # type: ignore[empty-body]
     """Count up by one, also where threads do so at the same time: Warp's own on a CPU is for one thread."""
     ...
 
@@ -325,4 +325,4 @@ class Tiles:
 
 def _context(sensor: SensorTiledCamera) -> Any:
     """What a camera renders with: lights can only be found there."""
-    return sensor._SensorTiledCamera__render_context  # type: ignore[attr-defined]
+    return sensor._SensorTiledCamera__render_context
