@@ -20,8 +20,8 @@ import torch
 import warp as wp
 from isaaclab_newton.renderers.newton_warp_renderer import NewtonWarpRenderer
 
-from .rays import Tiles
 from .renderer_cfg import ThreadedRendererCfg
+from .tiles import Tiles
 
 _IMAGES = {
     "color_image": "color_image",

@@ -101,7 +101,7 @@ def assert_same(images: dict[str, Any], wanted: dict[str, np.ndarray]) -> None:
 def test_every_shape_looks_as_in_newtons_kernel() -> None:
     from newton import GeoType
 
-    from sage_envs.rays import SHAPES, Tiles
+    from sage_envs.tiles import SHAPES, Tiles
 
     seen = set()
     for seed in range(8):
@@ -119,7 +119,7 @@ def test_every_shape_looks_as_in_newtons_kernel() -> None:
 def test_light_colours_sizes_and_shapes_moved_are_those_of_the_instant() -> None:
     import warp as wp
 
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     model = scene(9)
     sensor, images, before, (data, stock) = pictures(model, 9)
@@ -141,7 +141,7 @@ def test_light_colours_sizes_and_shapes_moved_are_those_of_the_instant() -> None
 
 
 def test_rays_that_leave_no_pinhole_meet_all_shapes_there_are() -> None:
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     model = scene(3)
     sensor, images, _, (data, stock) = pictures(model, 3)
@@ -161,7 +161,7 @@ def test_rays_that_leave_no_pinhole_meet_all_shapes_there_are() -> None:
 def test_threads_share_the_tiles_and_none_is_left_out() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     sensor, images, wanted, (data, _) = pictures(scene(4), 4)
     tiles = Tiles(sensor, data)
@@ -177,7 +177,7 @@ def test_threads_share_the_tiles_and_none_is_left_out() -> None:
 
 @pytest.mark.parametrize("what", ["mesh", "shadows", "textures", "albedo", "spot"])
 def test_what_is_not_known_is_left_to_newton(what: str) -> None:
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     switch = {"shadows": {"enable_shadows": True}, "textures": {"enable_textures": True}}.get(what, {})
     sensor, images, _, (data, _) = pictures(scene(0, mesh=what == "mesh"), 0, **switch)
@@ -185,7 +185,7 @@ def test_what_is_not_known_is_left_to_newton(what: str) -> None:
     if what == "albedo":
         data.outputs.albedo_image = images["color_image"]
     if what == "spot":
-        from sage_envs import rays
+        from sage_envs import tiles as module
 
-        rays._context(sensor).lights_type.fill_(0)
+        module._context(sensor).lights_type.fill_(0)
     assert not tiles.ready()

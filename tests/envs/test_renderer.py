@@ -34,7 +34,7 @@ def test_pictures_are_those_of_the_stock_renderer(
 ) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     renderer = env.scene["camera"]._renderer
     for name, value in (("_count", threads), ("_threads", ThreadPoolExecutor(threads)), ("_bands", {})):
@@ -82,7 +82,7 @@ def test_other_intrinsics_are_seen_at_once(env: SageEnv) -> None:
 
 
 def test_meanwhile_is_done_once_while_rays_are_cast(env: SageEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     done, going, cast = [], threading.Event(), Tiles.cast
 

@@ -46,7 +46,7 @@ def assert_stock_pictures(env: SageEnv, look: Callable[[], tuple[Tensor, Tensor]
     """
     from unittest.mock import patch
 
-    from sage_envs.rays import Tiles
+    from sage_envs.tiles import Tiles
 
     look, camera = look or env.look, env.scene["camera"]
 
