@@ -1,8 +1,9 @@
 """Ray casting on all cores of a CPU, through Isaac Lab's renderer interface.
 
-Warp runs a CPU kernel in one thread, but without the interpreter's lock. The rays of a picture are
-independent, so each thread casts those of some rows, for all worlds, with the stock kernel: pixel
-for pixel the same picture. On a GPU the stock renderer works unchanged.
+Warp runs a CPU kernel in one thread, but without the interpreter's lock, and the rays of a picture are
+independent. Plain scenes are cast tile by tile, see :mod:`sage_envs.rays`; of all others each thread casts
+some rows, for all worlds, with the stock kernel. Pixel for pixel it is the stock renderer's picture. On a
+GPU that one works unchanged.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import warp as wp
 from isaaclab_newton.renderers.newton_warp_renderer import NewtonWarpRenderer
 
 from .renderer_cfg import ThreadedRendererCfg
+from .tiles import Tiles
 
 _IMAGES = {
     "color_image": "color_image",
@@ -58,11 +60,18 @@ class ThreadedRenderer(NewtonWarpRenderer):
         super().__init__(cfg, *args, **kwargs)
         count = cfg.threads or min(8, len(os.sched_getaffinity(0)))
         # The caller's thread casts rays as well, once it has done what it has to do meanwhile.
-        self._threads = ThreadPoolExecutor(max_workers=count - 1, thread_name_prefix="rays") if count > 1 else None
+        self._threads = ThreadPoolExecutor(max_workers=max(1, count - 1), thread_name_prefix="rays")
         self._count, self._many = count, BANDS * count
         self.meanwhile: Callable[[], None] | None = None
         """Called once, while the rays of the next picture are cast: what the caller has to do anyway."""
         self._bands: dict[tuple[int, ...], list[Band]] = {}
+        self._tiles: dict[tuple[int, int], Tiles] = {}
+
+    def update_camera_intrinsics(self, *args: Any) -> None:
+        """See :meth:`isaaclab.renderers.BaseRenderer.update_camera_intrinsics`; what rays there are is kept here."""
+        super().update_camera_intrinsics(*args)
+        self._bands.clear()
+        self._tiles.clear()
 
     def render(self, render_data: Any) -> None:
         """See :meth:`isaaclab.renderers.BaseRenderer.render`; :attr:`meanwhile` is done when it returns."""
@@ -77,12 +86,35 @@ class ThreadedRenderer(NewtonWarpRenderer):
     def _launch_render(self, render_data: Any) -> None:
         outputs = render_data.outputs
         rays = render_data.camera_rays
-        plain = outputs.hdr_color_image is None and rays is not None
+        depth_clear = outputs.depth_image is not None and self.cfg.depth_clipping_behavior == "max"
+        plain = outputs.hdr_color_image is None and not depth_clear and rays is not None
         if self._threads is None or not plain or rays.device.is_cuda or rays.shape[1] < self._many:
             super()._launch_render(render_data)
             return
         config = self.newton_sensor.default_render_config
         config.max_distance = render_data.far_clip if render_data.far_clip is not None else self.cfg.max_distance
+        tree = self.backend.model.bvh_shapes
+        tiles = self._tiles.get((rays.ptr, id(tree)))
+        if tiles is None:
+            tiles = self._tiles[rays.ptr, id(tree)] = Tiles(self.newton_sensor, render_data)
+        if tiles.ready():
+            self._share(tiles.cast)
+        else:
+            self._cast_bands(render_data)
+        if set(render_data._depth_dests) & render_data._PLANE_DEPTH_KINDS:
+            render_data._copy_plane_depth()
+            render_data._apply_depth_clipping(self.cfg.depth_clipping_behavior)
+        render_data._convert_segmentation()
+
+    def _share(self, work: Callable[[], None]) -> None:
+        """Let all threads do what each does until nothing is left; this one does first what there is meanwhile."""
+        jobs = [self._threads.submit(work) for _ in range(self._count - 1)]
+        self._do_meanwhile()
+        work()
+        for job in jobs:
+            job.result()
+
+    def _cast_bands(self, render_data: Any) -> None:
         bands = self._split(render_data)
         left = SimpleQueue[Band]()
         for band in bands:
@@ -94,18 +126,10 @@ class ThreadedRenderer(NewtonWarpRenderer):
                     band = left.get_nowait()
                     self._cast(render_data, band.rays, band.images)
 
-        jobs = [self._threads.submit(cast) for _ in range(self._count - 1)]
-        self._do_meanwhile()
-        cast()
-        for job in jobs:
-            job.result()
+        self._share(cast)
         for band in bands:
             for whole, part in band.copies:
                 whole.copy_(part)
-        if set(render_data._depth_dests) & render_data._PLANE_DEPTH_KINDS:
-            render_data._copy_plane_depth()
-            render_data._apply_depth_clipping(self.cfg.depth_clipping_behavior)
-        render_data._convert_segmentation()
 
     def _split(self, render_data: Any) -> list[Band]:
         """Rows of each band, their rays, and buffers of their own: the kernel wants dense ones."""

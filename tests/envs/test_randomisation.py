@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from .worlds import MAKE, Stage
+from .worlds import MAKE, Stage, assert_stock_pictures
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -140,3 +140,9 @@ def test_what_is_off_draws_nothing(env: SageEnv) -> None:
         assert off.palette is None
     finally:
         env.cfg.randomisation = ranges
+
+
+def test_colours_lights_and_viewpoints_are_seen_as_by_the_stock_renderer(env: SageEnv) -> None:
+    for seed in range(3):
+        env.reset(seed=seed)
+        assert_stock_pictures(env)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from .worlds import MAKE, Stage
+from .worlds import MAKE, Stage, assert_stock_pictures
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -67,3 +67,8 @@ def test_every_pixel_that_hits_something_has_a_class_and_an_instance(env: SageEn
     assert torch.equal(classes > 0, hit) and torch.equal(instances > 0, hit)
     assert {CLASSES[i] for i in classes.unique().tolist()} > {"floor", "wall"}
     assert set(env.segmentation.instances) >= {"floor", "wall_0", "robot", "object_0", "obstacle_0", "obstacle_goal"}
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: SageEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env)

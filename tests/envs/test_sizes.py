@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from .worlds import MAKE, Stage, live, object_positions
+from .worlds import MAKE, Stage, assert_stock_pictures, live, object_positions
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -216,3 +216,14 @@ def test_dreams_sizes_can_be_made() -> None:
     from sage_envs.sizes import spawned
 
     assert spawned((0.1, 0.5, 1.0, 2.0, 10.0)) == (1.0, 0.1, 0.5, 2.0, 10.0)
+
+
+def test_sizes_are_seen_as_by_the_stock_renderer(env: SageEnv) -> None:
+    env.reset(seed=3)
+    env.physics.set("size_scale", SCALES)
+    assert_stock_pictures(env)
+    env.show_sizes(torch.full((4, object_positions(env).shape[1]), 0.4))
+    try:
+        assert_stock_pictures(env)
+    finally:
+        env.show_sizes(None)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from .responses import push
-from .worlds import MAKE, Stage, live, object_positions
+from .worlds import MAKE, Stage, assert_stock_pictures, live, object_positions
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -57,3 +57,9 @@ def test_a_mass_spread_out_turns_more_slowly(env: SageEnv) -> None:
     acceleration, turning = push(stage, torch.ones(4))
     torch.testing.assert_close(acceleration, torch.full((4,), 4.0 / 0.8), rtol=0.01, atol=0.0)
     torch.testing.assert_close(turning, 0.02 / (0.8 * 0.26**2 / 6 * SCALES.square()), rtol=0.01, atol=0.0)
+
+
+def test_sizes_are_seen_as_by_the_stock_renderer(env: SageEnv) -> None:
+    env.reset(seed=3)
+    env.physics.set("size_scale", SCALES)
+    assert_stock_pictures(env)

@@ -37,6 +37,34 @@ def arm(task: str, worlds: int, seed: int = 5) -> Iterator[SageEnv]:
     env.close()
 
 
+def assert_stock_pictures(env: SageEnv, look: Callable[[], tuple[Tensor, Tensor]] | None = None) -> None:
+    """Our pictures are Isaac Lab's, number for number, and our own way of casting rays was taken.
+
+    Args:
+        env: The environment.
+        look: Its ``look``, where another stands in for that.
+    """
+    from unittest.mock import patch
+
+    from sage_envs.tiles import Tiles
+
+    look, camera = look or env.look, env.scene["camera"]
+
+    def outputs() -> dict[str, Tensor]:
+        look()
+        return {name: proxy.torch.clone() for name, proxy in camera.data.output.items()}
+
+    with patch.object(Tiles, "cast", autospec=True, side_effect=Tiles.cast) as cast:
+        ours = outputs()
+    assert cast.called
+    with patch.object(camera._renderer, "_threads", None):
+        stock = outputs()
+    assert ours.keys() == stock.keys()
+    assert ours["rgb"].float().std() > 10 and ours["depth"].std() > 0.05, "there is something to see"
+    for name, picture in ours.items():
+        assert torch.equal(picture, stock[name]), name
+
+
 class Stage:
     """A snapshot to be edited by name and then put in force.
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ..envs.worlds import assert_stock_pictures
+
 if TYPE_CHECKING:
     from sage_tasks.social.follow_env import FollowEnv
 
@@ -106,3 +108,8 @@ def test_the_expert_keeps_within_the_band_and_touches_nobody(env: FollowEnv) -> 
     for _ in range(210):
         env.step(torch.zeros(WORLDS, 2))
     assert (env.in_band_s / 7.0 >= 0.8).float().mean() <= 0.5
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: FollowEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ..envs.worlds import arm, scene_gaps
+from ..envs.worlds import arm, assert_stock_pictures, scene_gaps
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -210,3 +210,8 @@ def test_a_viewer_hangs_every_link_on_its_joint(env: SageEnv) -> None:
     gaps = scene_gaps(env)
     assert {"panda_hand", "panda_leftfinger", "panda_link7", "object_4"} <= gaps.keys()
     assert max(gaps.values()) < 2e-3, gaps
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: SageEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env, env.sight)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ..envs.worlds import assert_stock_pictures
+
 if TYPE_CHECKING:
     from sage_tasks.navigation.push_env import PushEnv
 
@@ -208,3 +210,8 @@ def test_the_expert_gets_through_without_being_told_masses(env: PushEnv) -> None
             break
     assert (masses > 20.0).any()
     assert reached.float().mean() >= 0.85
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: PushEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ..envs.worlds import arm
+from ..envs.worlds import arm, assert_stock_pictures
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -66,3 +66,8 @@ def test_the_expert_reaches_the_goal_and_chance_does_not(env: SageEnv) -> None:
         reached[name] = extras["success"].float().mean()
     assert reached["expert"] == 1.0
     assert reached["random"] <= 0.5
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: SageEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env, env.sight)

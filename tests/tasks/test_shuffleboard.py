@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ..envs.worlds import arm
+from ..envs.worlds import arm, assert_stock_pictures
 
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
@@ -116,3 +116,8 @@ def test_the_expert_sends_it_to_the_mark_and_without_knowing_the_friction_it_doe
         score[factor] = extras["success"].float().mean()
     assert score[1.0] >= 0.8
     assert score[2.5] <= 0.4
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: SageEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env, env.sight)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ..envs.worlds import scene_gaps
+from ..envs.worlds import assert_stock_pictures, scene_gaps
 
 if TYPE_CHECKING:
     from sage_tasks.social.social_env import SocialEnv
@@ -245,3 +245,8 @@ def test_a_viewer_puts_people_where_they_are(env: SocialEnv) -> None:
         env.step(torch.zeros(WORLDS, 2))
     gaps = scene_gaps(env, ["fixtures", "people"])
     assert max(gaps[f"person_{i}"] for i in range(4)) < 2e-3, gaps
+
+
+def test_pictures_are_those_of_the_stock_renderer(env: SocialEnv) -> None:
+    env.reset(seed=3)
+    assert_stock_pictures(env)
