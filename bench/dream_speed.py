@@ -11,12 +11,14 @@ from .table import OURS, RESULTS, Table, arguments, median_iqr, run_bench, say
 from .timing import alternating, paired_ratio
 
 DESCRIPTION = """\
-Measures how fast dreams are made. A dream is two scenes of T looks in each world; the base steps and renders as many
-frames of as many worlds plainly: physics, camera, nothing else. Blocks of both alternate, each round gives one ratio.
+Measures how fast dreams are made. A dream is two scenes of T looks in each world; the bases step and render as many
+frames of as many worlds plainly, as bench.speed's bare simulator does: physics, camera, nothing else. One renders with
+Isaac Lab's renderer, one with ours. Blocks of all alternate, each round gives one ratio.
 
 rows:
-  ratio_to_plain   scenes made a second, as a share of the base's; target at least 0.7
-  ratio_of_cpu_time the same of processor time, which other work on the machine does not change
+  ratio_to_plain   scenes made a second, as a share of the base's with Isaac Lab's renderer; target at least 0.7
+                   (case "dream, our renderer": of the base's with ours)
+  ratio_of_cpu_time the first of processor time, which other work on the machine does not change
   valid            share of dreams whose moment was fit: what is not fit is thrown away
   ratio_valid      the same ratio with only fit dreams counted
   dreams_per_s     fit dreams a second
@@ -46,6 +48,9 @@ def measure(options: Namespace) -> Table:
     from sage_ext.dream.evaluation import fitting
     from sage_ext.report import quiet
 
+    from .blocks import BARE, Kind
+    from .speed_wake import bare_step, dressed
+
     size = "preset=gpu" if options.preset == "gpu" else "task.device=cpu"
     config = load_config([size, f"task.num_envs={options.worlds}", f"seed={options.seed}", "memory.capacity=10000000"])
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -55,33 +60,34 @@ def measure(options: Namespace) -> Table:
     generator = torch.Generator().manual_seed(options.seed)
     n, steps = env.num_envs, options.looks
     kinds = list(env.dream_kinds)
-    times: dict[str, list[float]] = {"plain": [], OURS: []}
-    cpu: dict[str, list[float]] = {"plain": [], OURS: []}
+    bases = {"plain": Kind(BARE, stock=True), "plain, our renderer": Kind(BARE, stock=False)}
+    times: dict[str, list[float]] = {name: [] for name in (*bases, OURS)}
+    cpu: dict[str, list[float]] = {name: [] for name in times}
     valid: list[float] = []
     try:
         env.reset(seed=options.seed)
         rows = env.rearrange(env.snapshot(), generator)
         actions = torch.rand(n, steps, env.single_action_space.shape[0], generator=generator) - 0.5
 
-        def plain() -> None:
+        def plain(kind: Kind) -> None:
             env.restore(rows)
-            for look in range(2 * steps):
-                env.command(actions[:, look % steps])
-                env.advance(env.cfg.decimation)
-                env.discard_ticks()
-                env.look()
+            with dressed(env, kind):
+                for look in range(2 * steps):
+                    bare_step(env, actions[:, look % steps])
+            env.discard_ticks()
 
         def dreams(number: int) -> None:
             some = [kinds[(number * n + i) % len(kinds)] for i in range(n)]
             dream = env.dream(rows, actions, fitting(env, rows, some), generator=generator)
             valid.append(float(dream.valid.float().mean()))
 
-        for number, block in enumerate(alternating(["plain", OURS], options.rounds + 1)):
-            say(f"{block}, block {number // 2 + 1} of {options.rounds + 1}")
+        for number, block in enumerate(alternating(list(times), options.rounds + 1)):
+            turn = number // len(times)
+            say(f"{block}, block {turn + 1} of {options.rounds + 1}")
             begin, busy = time.perf_counter(), time.process_time()
             with quiet(log):
-                plain() if block == "plain" else dreams(number // 2)
-            if number >= 2:  # the first round warms up
+                dreams(turn) if block == OURS else plain(bases[block])
+            if turn:  # the first round warms up
                 times[block].append(time.perf_counter() - begin)
                 cpu[block].append(time.process_time() - busy)
     finally:
@@ -96,12 +102,14 @@ def measure(options: Namespace) -> Table:
     table = Table("dream_speed", budget, [options.seed])
     share = valid[1:]
     table.add(OURS, "dream", "ratio_to_plain", *paired_ratio(times["plain"], times[OURS]))
+    table.add(OURS, "dream, our renderer", "ratio_to_plain", *paired_ratio(times["plain, our renderer"], times[OURS]))
     table.add(OURS, "dream", "ratio_of_cpu_time", *paired_ratio(cpu["plain"], cpu[OURS]))
     table.add(OURS, "dream", "valid", *median_iqr(share))
     fit = [second / max(part, 1e-9) for second, part in zip(times[OURS], share, strict=True)]
     table.add(OURS, "dream", "ratio_valid", *paired_ratio(times["plain"], fit))
     table.add(OURS, "dream", "dreams_per_s", *median_iqr([n / second for second in fit]))
-    table.add("plain", "dream", "ms", *median_iqr([1e3 * second for second in times["plain"]]))
+    for base in bases:
+        table.add(base, "dream", "ms", *median_iqr([1e3 * second for second in times[base]]))
     return table
 
 
