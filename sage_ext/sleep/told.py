@@ -46,11 +46,11 @@ def what_changed(
     asked["object_seen"] = torch.full_like(was, usual)
     seen = was & came & usual
     each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
-    change["object_position"] = (after["position"] - before["position"]).cpu().flatten(2)
+    shift = (after["position"] - before["position"]).cpu()
+    change["object_position"] = shift.flatten(2)
     change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)
     # Where nothing goes otherwise nobody could tell that the floor is another or a thing heavier.
-    apart = (after["position"] - before["position"]).cpu().norm(dim=-1) > PARTED
-    parted = (apart & seen).any(-1, keepdim=True).cumsum(1) > 0
+    parted = ((shift.norm(dim=-1) > PARTED) & seen).any(-1, keepdim=True).cumsum(1) > 0
     for name in ("log_friction", "log_mass"):
         asked[name] = asked[name] & parted
     asked["object_position"], asked["object_velocity"] = each, each & settled

@@ -121,6 +121,7 @@ def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
     with Progress(tmp_path / "gone") as told:
         told.scalar("loss", 1.0)
         told.picture("dream/0", np.zeros((4, 4, 3), np.uint8))
+    assert not (tmp_path / "gone").exists(), "there was nowhere to write to"
 
 
 def test_another_process_of_the_same_number_is_not_mistaken(reporter: Reporter, tmp_path: Path) -> None:
