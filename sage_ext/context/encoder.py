@@ -60,7 +60,7 @@ class ContextEncoder(nn.Module):
     history alone. Actions are not fed in: proprioception tells the last one.
 
     Nothing reads the groups ``visual`` and ``depth``: their hundreds of numbers are enough to learn the rooms of a
-    memory by heart, and what was read from them did not hold in others (see :mod:`.landmarks`).
+    memory by heart, and what was read from them did not hold in others (docs/architecture.md).
 
     A missing sense is masked, not faked: its group is a learned vector, the core sees that it is missing, and
     whatever stands under a false mask, NaN included, influences neither outputs nor gradients.
