@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = arguments("ablation", DESCRIPTION, EPILOG)
     add = parser.add_argument
-    add("--tasks", nargs="+", choices=sorted(FAMILY), default=["Sage-Navigation", "Sage-Lift"], metavar="TASK")
+    add("--tasks", nargs="+", choices=sorted(FAMILY), default=["Sage-Navigation", "Sage-Push"], metavar="TASK")
     add("--arms", nargs="+", metavar="ARM", help="default: all")
     add("--seeds", type=count, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--updates", type=count, default=1500, metavar="N", help="gradient steps an arm (default 1500)")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .held_out import POLICIES, command, module
+from .held_out import POLICIES, command, module, seconds
 from .table import say
 
 if TYPE_CHECKING:
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 NOMINAL = ""
 VARIED = "randomisation=wide"
 WORLDS = 16
-SECONDS = 1.5
-"""Length of an episode: short ones bring many rooms."""
-EPISODES = 96
-"""Lived by a policy in one process."""
+LIVED = 144.0
+"""Lived by a policy in one process [s]."""
 FAMILIES = ("physical", "spatial", "temporal", "causal", "rearranged")
-RESEEN = ("spatial", "rearranged")
-"""Those of which a single look of each branch tells."""
-SHARES = {"physical": 0.2, "spatial": 0.05, "temporal": 0.06, "causal": 0.09, "rearranged": 0.6}
+RESEEN = "rearranged"
+"""Of which a single look of each branch tells."""
+SHARES = {"physical": 0.3, "spatial": 0.08, "temporal": 0.06, "causal": 0.06, "rearranged": 0.5}
 """Of the families, in the simulated steps of an arm that sleeps."""
 PIECE = 2048
 """Looks at moments that are lived again in one process."""
@@ -44,7 +42,6 @@ def settings(looks: int, history: int) -> list[str]:
     """What all runs of the ablation have in common."""
     return [
         f"task.num_envs={WORLDS}",
-        f"task.episode_length_s={SECONDS}",
         "memory.snapshot_every=5",
         f"sleep.steps={looks}",
         f"sleep.history={history}",
@@ -67,9 +64,11 @@ def wake(folder: Path, task: str, number: int, seed: int, physics: str, common: 
     runs = folder / task / ("varied" if physics else "wake") / policy / str(number)
     if not list(runs.glob("*/summary.json")):
         say(f"wake: {task}, {policy}, {number}{', ' + physics if physics else ''}")
+        each = seconds(task)
         command(
-            "wake", f"task.id={task}", *common, f"wake.policy={policy}", f"wake.episodes={EPISODES}",
-            "wake.disturbance=0", f"memory.capacity={round((EPISODES + WORLDS) * SECONDS * 30)}",
+            "wake", f"task.id={task}", *common, f"wake.policy={policy}", f"wake.episodes={round(LIVED / each)}",
+            f"task.episode_length_s={each}",
+            "wake.disturbance=0", f"memory.capacity={round((LIVED + WORLDS * each) * 30)}",
             f"seed={seed + 10 * number + POLICIES.index(policy)}", f"runs={runs.absolute()}",
             *filter(None, [physics]), log=runs.with_suffix(".log"),
         )  # fmt: skip
@@ -79,7 +78,7 @@ def wake(folder: Path, task: str, number: int, seed: int, physics: str, common: 
 
 def looks_of(family: str, looks: int) -> int:
     """Looks of a moment: one where already the first is another."""
-    return 1 if family in RESEEN else looks
+    return 1 if family == RESEEN else looks
 
 
 def steps_of_sleep(family: str, looks: int) -> int:
@@ -170,9 +169,9 @@ def config_of(run: Path, family: str) -> Config:
 
     shares = [f"sleep.variations.{name}.share={float(name == family)}" for name in FAMILIES]
     config = load_config(shares, Config.from_yaml(run / "config.yaml"))
-    if family in RESEEN:
-        # Moments of single looks alone, without a history that nobody uses.
-        config = replace(config, sleep=replace(config.sleep, history=0, steps=1, reseen_steps=1))
+    if family == RESEEN:
+        # Of single looks, without a history that nobody uses.
+        config = replace(config, sleep=replace(config.sleep, history=0, steps=1, rearranged_steps=1))
     return config
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .ablation_data import (
-    EPISODES,
+    LIVED,
     NOMINAL,
-    SECONDS,
     VARIED,
     Mixed,
     config_of,
@@ -73,7 +72,7 @@ def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[
     each = WAKE_RUNS[options.preset]
     if arm.learns in ("wake", "varied"):
         # What sleep simulates, the others live.
-        each += math.ceil(options.steps / (EPISODES * SECONDS * 30) / len(POLICIES))
+        each += math.ceil(options.steps / (LIVED * 30) / len(POLICIES))
     physics, common = VARIED if arm.learns == "varied" else NOMINAL, settings(options.looks, HISTORY)
     return [
         partial(wake, options.keep / f"seed{seed}", task, number, 1000 * seed, physics, common, policy)

@@ -32,6 +32,10 @@ FAMILY = {
     "Sage-Social-Follow": "social",
 }
 """Task -> what is asked of it, see :mod:`bench.quantities`."""
+LASTING = {"Sage-Push": 3.0}
+"""Length of an episode [s] of tasks in which what matters comes later than in the others: a slide, after the push."""
+SHORT = 1.5
+"""Of the others [s]: short ones bring many rooms."""
 POLICIES = ("random", "expert")
 """Half of the episodes each."""
 PIECE = 80
@@ -65,14 +69,24 @@ class Plan:
         episodes: How many, over all policies.
         seed: Moves rooms, objects, physics and actions.
         physics: Settings of ``randomisation``.
-        seconds: Length of an episode: short ones bring many rooms.
+        lasting: Length of an episode [s]; :func:`seconds` of its task by default.
     """
 
     task: str
     episodes: int
     seed: int
     physics: tuple[str, ...] = ()
-    seconds: float = 1.5
+    lasting: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Length of an episode [s]."""
+        return self.lasting or seconds(self.task)
+
+
+def seconds(task: str) -> float:
+    """Length of the episodes [s] that benches live of a task."""
+    return LASTING.get(task, SHORT)
 
 
 def live(plan: Plan, folder: Path, worlds: int = 16, workers: int = 1) -> Lived:

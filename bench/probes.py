@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sage_ext.errors import SageError
 
-from .held_out import FAMILY, Lived, Plan, in_parallel, live, lives
+from .held_out import FAMILY, SHORT, Lived, Plan, in_parallel, live, lives, seconds
 from .table import OURS, Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ BLOCK = 30
 FIRST = 15
 """Looks of a block that are history alone."""
 FIT_EPISODES = {"cpu": 640, "gpu": 2560}
+"""Of :data:`SHORT` seconds; of longer ones as much fewer."""
 SEED = 100_000
 """Seeds of held-out episodes begin here; runs of users rarely do."""
 
@@ -97,7 +98,7 @@ def measure(options: argparse.Namespace) -> Table:
             for arm, judged in ((OURS, mind), ("untrained", fresh)):
                 say(f"{task}: {arm}")
                 scores[f"{arm}/{task}"] = probe(judged, task, *sets)
-    table.budget["episodes"] = f"{len(sets[FIT])} to fit, {len(sets[JUDGE])} to judge, {Plan.seconds} s each"
+    table.budget["episodes"] = f"{FIT_EPISODES[options.preset] * SHORT:g} s to fit, two fifths of that to judge, a task"
     _rows(table, scores, tasks)
     heat_map(scores[f"{OURS}/{tasks[0]}"], options.json.with_suffix(".png"), tasks[0])
     return table
@@ -113,7 +114,7 @@ def held_out(task: str, seed: int, preset: str, folder: Path, workers: int) -> t
 
 def held_out_plans(task: str, seed: int, preset: str, folder: Path) -> tuple[tuple[Plan, Path], tuple[Plan, Path]]:
     """What :func:`held_out` lives, and where it goes."""
-    many, first = FIT_EPISODES[preset], SEED + 1000 * seed
+    many, first = round(FIT_EPISODES[preset] * SHORT / seconds(task)), SEED + 1000 * seed
     fit, judge = Plan(task, many, first, USUAL), Plan(task, many * 2 // 5, first + 500, USUAL)
     return (fit, folder / "fit"), (judge, folder / "judge")
 

@@ -20,6 +20,8 @@ TOUCHED = 0.1
 """Force from which a touch counts [N]."""
 AHEAD = 15
 """Steps of "half a second ahead"."""
+SLID = 0.1
+"""Speed from which an object moves [m/s]."""
 FREE = 0.25
 """Half the width that the rover needs [m]."""
 FAR = 3.0
@@ -110,11 +112,17 @@ def _objects(truth: Truth) -> list[Quantity]:
 
 
 def _physics(truth: Truth) -> list[Quantity]:
-    felt = _touching(truth)
+    felt = _lately(_touching(truth))
     return [
         Quantity("gravity", "dynamics", truth["gravity"][..., 2:], _everywhere(truth)),
-        Quantity("friction", "materials", truth["friction_scale"].clamp(min=1e-3).log(), _lately(felt)),
+        Quantity("friction", "materials", truth["friction_scale"].clamp(min=1e-3).log(), felt & _slid(truth)),
     ]
+
+
+def _slid(truth: Truth) -> Tensor:
+    """Whether an object in view moved within the last second (E, T) bool."""
+    moving = truth["object_velocity"][..., :2].norm(dim=-1) > SLID
+    return _lately((moving & (truth["object_pixels"] >= SEEN)).any(-1))
 
 
 def _touching(truth: Truth) -> Tensor:
@@ -203,7 +211,9 @@ def _arm(truth: Truth) -> list[Quantity]:
         Quantity("robot velocity", "dynamics", truth["hand_velocity"][..., :3], always),
         Quantity("robot position 0.5 s ahead", "predictive", ahead - hand, told),
         Quantity("contact", "constraints", felt.long(), always),
-        Quantity("mass", "materials", truth["object_mass"][..., :1].clamp(min=1e-3).log(), _lately(felt)),
+        Quantity(
+            "mass", "materials", truth["object_mass"][..., :1].clamp(min=1e-3).log(), _lately(felt) & _slid(truth)
+        ),
         Quantity("goal position", None, truth["goal_position"] - hand, always),
     ]
 

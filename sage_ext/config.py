@@ -97,6 +97,7 @@ class PhysicalConfig:
     gravity_scale: tuple[float, float]
     friction_scale: tuple[float, float]
     mass_scale: tuple[float, float]
+    elsewhere: float
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class SleepConfig:
     replay: float
     history: int
     steps: int
-    reseen_steps: int
+    rearranged_steps: int
     lr: float
     weight_decay: float
     average: float

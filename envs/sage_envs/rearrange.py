@@ -19,8 +19,8 @@ MOVED, SHOWN, PUSHED = 0.9, 0.75, 0.5
 """Chances that an object is moved, that it is then moved into view, and that it is given a push."""
 GAP = 0.01
 """Kept between things [m]."""
-SPEED = 8.0
-"""A push gives it up to so many of its radii a second."""
+SPEED = 1.2
+"""A push gives it up to so much along each axis [m/s]: enough to slide over several looks."""
 
 
 class Ground(NamedTuple):
@@ -87,7 +87,7 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
         zero = torch.zeros_like(half)
         place = torch.cat([spots[worlds, chosen], height[:, 0]], 1)
         pose = torch.cat([place, torch.stack([zero, zero, half.sin(), half.cos()], 1)], 1)
-        pushed = (chance(n, 1) < PUSHED) * SPEED * thing.radius * (2 * chance(n, 2) - 1)
+        pushed = (chance(n, 1) < PUSHED) * SPEED * (2 * chance(n, 2) - 1)
         poses[:, body] = torch.where(fits.unsqueeze(1), pose, poses[:, body])
         velocity = torch.nn.functional.pad(pushed, (0, 4))
         velocities[:, body] = torch.where(fits.unsqueeze(1), velocity, velocities[:, body])

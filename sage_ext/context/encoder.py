@@ -197,6 +197,21 @@ class ContextEncoder(nn.Module):
         read = side_by_side(device, *(partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)))
         return torch.cat([*groups, objects, *read], -1), state
 
+    def locate(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The group ``objects`` alone, read from pictures alone: the same numbers for a fraction of the work.
+
+        Args:
+            observation: As in :meth:`forward`.
+            present: As in :meth:`forward`.
+
+        Returns:
+            ``(B, T, 256)``.
+        """
+        self.spec.check(observation, batch_dims=2)
+        flags = self.presence(observation, present)
+        objects: Tensor = self.heads["objects"](self._points(_hidden(observation, present), flags))
+        return objects
+
     def step(
         self,
         observation: Mapping[str, Tensor],

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..context.core import PICTURES
 from ..context.encoder import ContextEncoder
 from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from ..errors import SageError
@@ -32,7 +33,7 @@ from . import changes
 from .batch import Batch
 from .changes import CHANGES, ChangeHeads
 from .predictor import ContextPredictor, group_mean
-from .sigreg import Lines, lines, sigreg
+from .sigreg import Lines, epps_pulley, lines, sigreg
 
 INVARIANT = ("affordances", "relationships", "intentions")
 """Semantic groups that sleep's variations leave alone. ``objects`` holds places in the camera's frame: a variation that
@@ -135,13 +136,14 @@ class Objective(nn.Module):
         Both branches go through the encoder at once, after what they share.
 
         Args:
-            batch: The pairs; of slices of one look nothing is predicted.
+            batch: The pairs. Slices of one look are asked for places alone: for the changes read from ``objects``,
+                which is regularised by itself.
             generator: Source of dropped senses and projections.
 
         Returns:
             Scalars: ``loss``, which carries the gradient, the unweighted terms, ``change/KIND`` for each kind of
             change, and ``skill``, the share of the error of "nothing changes" that the prediction takes away. A batch
-            of single looks has no term of what comes next.
+            of single looks has ``regularity`` and ``change`` alone.
 
         Raises:
             SageError: A malformed batch.
@@ -160,18 +162,37 @@ class Objective(nn.Module):
 
     def judge(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
         """As :meth:`forward`, with nothing left to chance: what a graph records."""
+        if batch.actions.shape[1] == 1:
+            return self._of_places(batch, chance)
         context, there = self._encode(batch, chance.luck)
         context = context.float()
         half = len(batch.actions)
-        terms: dict[str, Tensor] = {}
-        if context.shape[1] > 1:
-            terms |= self._predict(batch, context, there)
-            terms["foresight"] = self._foresee(context)
+        terms = self._predict(batch, context, there)
+        terms["foresight"] = self._foresee(context)
         counted = _felt(batch, there).flatten(0, 1)
         with torch.autocast(context.device.type, enabled=False):
             terms["regularity"] = sigreg(context.flatten(0, 1), chance.lines, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
         return self._sum(terms, self._changes(*_told(batch), self.heads(context[half:] - context[:half])))
+
+    def _of_places(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
+        """The loss of single looks: what they ask is read from ``objects``, so nothing else is worked out."""
+        flags = self.encoder.presence(batch.remembered, batch.present)
+        flags = flags if chance.luck is None else self._drop(flags, chance.luck)
+        both = {k: torch.cat([batch.remembered[k], batch.varied[k]]) for k in PICTURES if k in batch.remembered}
+        present = {k: torch.cat([flags[..., SENSES.index(k)]] * 2) for k in both}
+        objects = self.encoder.locate(both, present).float()
+        half, index = len(batch.actions), list(GROUPS).index("objects")
+        with torch.autocast(objects.device.type, enabled=False):
+            regularity = epps_pulley(objects.flatten(0, 1) @ chance.lines[index]).mean()
+        apart = objects[half:] - objects[:half]
+        read = {k: self.heads.read[k](apart) for k in batch.change if CHANGES[k].group == "objects"}
+        return self._sum_of_places(batch, regularity, read)
+
+    def _sum_of_places(self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        # The other groups have their part in the mean over all, and nothing to say.
+        terms = {"regularity": regularity / len(GROUPS)}
+        return self._sum(terms, self._changes({k: batch.change[k] for k in read}, batch.asked, read))
 
     @torch.no_grad()
     def collapsed(self, batch: Batch) -> dict[str, Tensor]:
@@ -187,6 +208,10 @@ class Objective(nn.Module):
             The same scalars as :meth:`forward`.
         """
         batch.check(self.heads.bodies)
+        if batch.actions.shape[1] == 1:
+            nothing = {k: torch.zeros_like(v) for k, v in batch.change.items() if CHANGES[k].group == "objects"}
+            alike = torch.zeros(2 * len(batch.actions), 1, device=batch.actions.device)
+            return self._sum_of_places(batch, epps_pulley(alike).mean(), nothing)
         there = self._presence(batch).flatten(0, 1)
         constant = torch.zeros(len(there), CONTEXT_WIDTH, device=batch.actions.device)
         zero = constant.new_zeros(())

@@ -21,8 +21,6 @@ from ..mind import with_speed
 from .told import what_changed
 from .variations import Draw, draw, schedule
 
-RESEEN = ("spatial", "rearranged")
-"""Families in which already the first look is another."""
 Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
 TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match")
 """What has an axis of looks."""
@@ -92,8 +90,8 @@ def slice_length(config: SleepConfig) -> int:
 
 
 def looks_of(config: SleepConfig, family: str) -> int:
-    """Looks of a family's moments: those in which the scene is another from the first look on need few."""
-    return min(config.steps, config.reseen_steps) if family in RESEEN else config.steps
+    """Looks of a family's moments: where things lie elsewhere already the first look tells."""
+    return min(config.steps, config.rearranged_steps) if family == "rearranged" else config.steps
 
 
 def relive_moments(
@@ -186,19 +184,20 @@ def _relive(
     rows, acted = stretch["snapshot"][:, past], stretch["action"][:, past:]
     # Other actions are those of another moment: as likely as its own, and nobody had to invent them.
     others = acted.roll(1, 0) if family == "causal" else acted
+    anew = drawn.elsewhere or family == "spatial"
     lived = env.relive(
-        env.rearrange(rows, generator) if family == "rearranged" else rows,
+        env.rearrange(rows, generator) if drawn.elsewhere else rows,
         others[:, : _steps(looks, drawn.speed)],
         gravity_scale=drawn.gravity,
         friction_scale=drawn.friction,
         mass_scale=drawn.mass,
         viewpoint=drawn.viewpoint,
         speed=drawn.speed,
-        start=family in RESEEN,
+        start=anew,
         located=True,
     )
     varied = _from_the_instant(now, lived, looks)
-    if family == "rearranged":
+    if drawn.elsewhere:
         # A second arrangement takes the place of what is remembered, of which little is in view.
         plain = env.relive(env.rearrange(rows, generator), acted[:, : looks - 1], start=True, located=True)
         remembered = _from_the_instant(now, plain, looks)
@@ -208,8 +207,8 @@ def _relive(
     # Look k comes k * speed steps after the instant.
     instant = torch.arange(looks) * drawn.speed
     told = (instant == instant.round()) & (instant <= looks - 1)
-    if family in ("causal", "rearranged"):
-        told &= instant == (0 if family == "causal" else -1)
+    if family == "causal" or drawn.elsewhere:
+        told &= instant == (-1 if drawn.elsewhere else 0)
     depths = remembered["depth"], varied["depth"]
     # At half speed there may be a look more than is wanted.
     sights = plain["sight"], {k: v[:, :looks] for k, v in lived["sight"].items()}
@@ -226,7 +225,7 @@ def _relive(
         asked=asked,
         match=torch.where(told, instant.long(), -1).expand(n, looks),
         # What was looked at before was seen from elsewhere, or showed the objects elsewhere.
-        forget=torch.full((n,), drawn.speed != 1.0 or family in RESEEN),
+        forget=torch.full((n,), drawn.speed != 1.0 or anew),
         looks=torch.full((n,), looks),
     )
     return _padded(lived_again, config.steps)

@@ -14,6 +14,8 @@ SETTLED = 2
 """Looks after which a change of velocity or of physics can be sensed."""
 PARTED = 0.01
 """How far apart an object in view is in the two branches from which friction and mass can have shown [m]."""
+MOVING = 0.1
+"""Speed of an object in view from which its branch can have shown them [m/s]."""
 
 
 def what_changed(
@@ -49,10 +51,12 @@ def what_changed(
     shift = (after["position"] - before["position"]).cpu()
     change["object_position"] = shift.flatten(2)
     change["object_velocity"] = (after["velocity"] - before["velocity"]).cpu().flatten(2)
-    # Where nothing goes otherwise nobody could tell that the floor is another or a thing heavier.
-    parted = ((shift.norm(dim=-1) > PARTED) & seen).any(-1, keepdim=True).cumsum(1) > 0
+    # Where nothing goes, or nothing goes otherwise, nobody could tell that the floor is another or a thing heavier.
+    shown = [(shift.norm(dim=-1) > PARTED) & seen]
+    shown += [v & (s["velocity"].cpu().norm(dim=-1) > MOVING) for s, v in ((before, was), (after, came))]
+    told = torch.stack([each.any(-1).cumsum(1) > 0 for each in shown]).all(0).unsqueeze(-1)
     for name in ("log_friction", "log_mass"):
-        asked[name] = asked[name] & parted
+        asked[name] = asked[name] & told
     asked["object_position"], asked["object_velocity"] = each, each & settled
     return change, asked
 

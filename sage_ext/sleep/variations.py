@@ -24,6 +24,7 @@ class Draw:
         mass: Factor on the masses of loose objects (n,).
         viewpoint: Yaw, pitch [rad], forward, left, up [m] of the camera (n, 5).
         speed: Of watching; 2 looks half as often.
+        elsewhere: Whether both branches begin with the loose objects elsewhere, each in its own way, some pushed.
     """
 
     family: str
@@ -32,6 +33,7 @@ class Draw:
     mass: Tensor
     viewpoint: Tensor
     speed: float
+    elsewhere: bool
 
 
 def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generator) -> Draw:
@@ -49,8 +51,9 @@ def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generat
         return (math.log(low) + math.log(high / low) * torch.rand(n, generator=generator)).exp()
 
     gravity, friction, mass = torch.ones(n), torch.ones(n), torch.ones(n)
-    viewpoint, speed = torch.zeros(n, 5), 1.0
+    viewpoint, speed, elsewhere = torch.zeros(n, 5), 1.0, family == "rearranged"
     if family == "physical":
+        elsewhere = bool(torch.rand((), generator=generator) < config.physical.elsewhere)
         gravity = factors(*config.physical.gravity_scale)
         friction = factors(*config.physical.friction_scale)
         mass = factors(*config.physical.mass_scale)
@@ -63,7 +66,7 @@ def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generat
         speed = speeds[int(torch.randint(len(speeds), (), generator=generator))]
     elif family not in FAMILIES:
         raise ValueError(f"family={family}: use one of {', '.join(FAMILIES)}")
-    return Draw(family, gravity, friction, mass, viewpoint, speed)
+    return Draw(family, gravity, friction, mass, viewpoint, speed, elsewhere)
 
 
 def schedule(config: VariationsConfig, calls: int, start: int) -> list[str]:

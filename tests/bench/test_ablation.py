@@ -47,7 +47,7 @@ def test_arms_share_what_was_simulated() -> None:
     few, many = (pieces(Path("runs/a"), "rearranged", count, LOOKS) for count in (PIECE, 2 * PIECE + 1))
     assert len(few) == 1 and len(many) == 3 and many[:1] == few
     assert len(pieces(Path("runs/a"), "causal", PIECE, LOOKS)) == LOOKS
-    assert looks_of("spatial", LOOKS) == 1 < looks_of("physical", LOOKS) == LOOKS
+    assert looks_of("rearranged", LOOKS) == 1 < looks_of("physical", LOOKS) == LOOKS
 
 
 def test_moments_of_several_lengths_are_drawn_by_one_number() -> None:

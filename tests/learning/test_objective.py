@@ -11,10 +11,12 @@ import torch
 from sage_ext.context import checkpoint
 from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from sage_ext.errors import SageError
+from sage_ext.learning import changes
 from sage_ext.learning.batch import Batch
 from sage_ext.learning.changes import CHANGES, width
 from sage_ext.learning.diagnostics import effective_rank
 from sage_ext.learning.objective import FORESEEN, INVARIANT, Objective
+from sage_ext.learning.sigreg import sigreg
 
 from .conftest import BODIES, make_batch, make_history, make_objective
 
@@ -221,10 +223,37 @@ def test_changes_that_are_not_asked_may_be_nan(objective: Objective) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in objective.parameters())
 
 
-def test_of_single_looks_nothing_is_predicted(objective: Objective) -> None:
-    found = _evaluate(objective, make_batch(time=1))
-    assert {"prediction", "calibration", "foresight", "skill"}.isdisjoint(found)
-    assert found["regularity"] > 0 and found["change"] > 0 and found["loss"] > 0
+def test_of_single_looks_places_alone_are_asked(objective: Objective) -> None:
+    _teach_the_heads(objective)
+    batch = _every_change(make_batch(time=1))
+    found = _evaluate(objective, batch)
+    asked = {f"change/{name}" for name, change in CHANGES.items() if change.group == "objects"}
+    assert set(found) == {"loss", "regularity", "change", *asked} and len(asked) == 2
+    context = objective._encode(batch, None)[0]
+    apart = objective.heads(context[16:] - context[:16])
+    for name in ("object_position", "object_seen"):
+        told = changes.unexplained(apart[name], batch.change[name], batch.asked[name], CHANGES[name].usual)
+        assert found[f"change/{name}"] == pytest.approx(told.item(), rel=1e-4), "as from the whole context"
+    lines = objective.draw(batch, torch.Generator().manual_seed(0)).lines
+    whole = sigreg(context.flatten(0, 1), lines)[list(GROUPS).index("objects")] / len(GROUPS)
+    assert found["regularity"] == pytest.approx(whole.item(), rel=1e-4), "its part in the mean over all groups"
+    objective(batch)["loss"].backward()
+    taught = {n for n, p in objective.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    assert any(n.startswith("encoder.landmarks") for n in taught)
+    assert all(n.startswith(("encoder.landmarks", "encoder.heads.objects", "heads.read.object_")) for n in taught)
+
+
+def test_of_single_looks_no_constant_is_below_the_collapsed_loss(objective: Objective) -> None:
+    batch = _every_change(make_batch(time=1))
+    floor = {k: v.item() for k, v in objective.collapsed(batch).items()}
+    _make_constant(objective)
+    head = objective.encoder.heads["objects"].get_submodule("last")
+    for scale in (0.0, 1.0):
+        head.bias.data.normal_().mul_(scale)  # type: ignore[operator, union-attr]
+        found = _evaluate(objective, batch)
+        assert set(found) == set(floor) and found["change"] == pytest.approx(floor["change"], abs=1e-5)
+        assert found["loss"] >= floor["loss"] - 1e-4
+        assert (found["regularity"] > 1.05 * floor["regularity"]) == (scale > 0)
 
 
 def test_a_kind_of_change_that_is_not_given_is_not_charged(objective: Objective) -> None:

@@ -52,13 +52,13 @@ PINNED = {
         "batch": 4,
         "round": 12,
         "steps": 5,
-        "reseen_steps": 5,
+        "rearranged_steps": 5,
         "lr": 1e-4,
         "sense_dropout": 0.1,
     }
     | {"accumulate": 1, "passes": 1, "replay": 0, "history": 1, "average": 0.9, "background": "true"},
     "sleep.variations.physical": {"share": 0.5, "gravity_scale": "[0.8,1.2]", "friction_scale": "[0.8,1.2]"}
-    | {"mass_scale": "[0.5,2]"},
+    | {"mass_scale": "[0.5,2]", "elsewhere": 0},
     "sleep.variations.spatial": {"share": 0.25, "yaw_deg": 30, "shift_m": 0.1},
     "sleep.variations.temporal": {"share": 0.25, "speeds": "[0.5,2]"},
     "sleep.variations.causal": {"share": 0},

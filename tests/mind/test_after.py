@@ -165,7 +165,10 @@ def test_an_earlier_run_may_learn_on_meanwhile(first: Path, tmp_path: Path) -> N
     ("overrides", "message"),
     [
         (("after=nope",), "after=nope: does not exist"),
-        (("sleep.steps=4", "sleep.reseen_steps=4"), r"sleep.steps=4: .*, which is rehearsed, has 5; set sleep.steps=5"),
+        (
+            ("sleep.steps=4", "sleep.rearranged_steps=4"),
+            r"sleep.steps=4: .*, which is rehearsed, has 5; set sleep.steps=5",
+        ),
         (("task.resolution=16",), "task.resolution=16: .*has 32"),
     ],
 )

@@ -14,7 +14,7 @@ from sage_ext.errors import SageError
 from sage_ext.memory import Memory
 from sage_ext.sleep import Moments, relive_moments
 from sage_ext.sleep.moments import slice_length
-from sage_ext.sleep.told import PARTED, in_view
+from sage_ext.sleep.told import MOVING, PARTED, in_view
 from sage_ext.sleep.variations import FAMILIES, draw
 
 from .ball_world import BallWorld, sense_names
@@ -65,7 +65,7 @@ def test_a_physical_moment_differs_by_its_physics_alone(remembered: Remembered) 
     ranges = ("sleep.variations.physical.gravity_scale=[1.5,2]", "sleep.variations.physical.friction_scale=[0.2,0.6]")
     config = only("physical", *ranges)
     found = moments_of(remembered, config)
-    generator = seeded()
+    generator, both = seeded(), []
     for first in (0, 6):
         part = slice(first, first + 6)
         stretch = memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
@@ -78,20 +78,43 @@ def test_a_physical_moment_differs_by_its_physics_alone(remembered: Remembered) 
         rows[:, 29] *= drawn.friction
         rows[:, 32] *= drawn.mass
         assert (rows[:, 28] < -14).all() and (rows[:, 29] <= 0.6).all() and (rows[:, 32] != 1).all()
-        lived = env.relive(rows, stretch["action"][:, 1:5])["policy"]
+        moving = []
+        for start, looks in ((stretch["snapshot"][:, 1], found.remembered), (rows, found.varied)):
+            lived = env.relive(start, stretch["action"][:, 1:5], located=True)
+            fast = lived["sight"]["velocity"].norm(dim=-1) > MOVING
+            moving.append((fast & in_view(lived["sight"], looks["depth"][part])).any(-1).cumsum(1) > 0)
+        both.append(moving[0] & moving[1])
         for key in sense_names(env):
-            assert torch.equal(found.varied[key][part, 1:], lived[key]), key
+            assert torch.equal(found.varied[key][part, 1:], lived["policy"][key]), key
     asked = {name: found.asked[f"log_{name}"].squeeze(-1) for name in ("gravity", "friction", "mass")}
     assert asked["gravity"].tolist() == [[False, False, True, True, True]] * 12, "once it can be felt"
     apart = found.change["object_position"].unflatten(2, (-1, 3)).norm(dim=-1) > PARTED
     shown = (apart & found.asked["object_position"].unflatten(2, (-1, 3)).all(-1)).any(-1)
     shown = torch.stack([shown[:, : k + 1].any(1) for k in range(5)], 1)
-    assert torch.equal(asked["friction"], asked["gravity"] & shown), "where something went otherwise"
+    assert torch.equal(asked["friction"], asked["gravity"] & shown & torch.cat(both)), "where something went otherwise"
     assert torch.equal(asked["mass"], asked["friction"]) and asked["friction"].any() and not asked["friction"].all()
     assert not found.change["log_speed"].any() and (found.match == torch.arange(5)).all()
     for key in ("visual", "proprioceptive"):
         other = (found.varied[key][:, 1:] != found.remembered[key][:, 1:]).flatten(1).any(1)
         assert other.float().mean() > 0.9, key
+
+
+def test_a_physical_moment_may_have_its_objects_elsewhere_as_well(remembered: Remembered) -> None:
+    """Two arrangements, each pushed in its own way, under other physics: what was remembered would rarely tell it."""
+    config = only("physical", "sleep.variations.physical.elsewhere=1")
+    found = moments_of(remembered, config)
+    assert (found.match == -1).all() and found.forget.all() and (found.looks == 5).all()
+    assert (found.varied["visual"][:, 0] != found.remembered["visual"][:, 0]).flatten(1).any(1).all()
+    for name in ("log_gravity", "log_friction", "log_mass"):
+        assert (found.change[name].abs() > 0.001).all() and found.asked[name].any(), name
+    plain = moments_of(remembered, only("physical"))
+    for name in ("log_friction", "object_velocity"):
+        told, before = (float(m.asked[name].float().mean()) for m in (found, plain))
+        assert told > 0.1, (name, told, before)
+    speeds = [m.change["object_velocity"][m.asked["object_velocity"]].abs().mean() for m in (found, plain)]
+    assert speeds[0] > 2 * speeds[1], "their velocities differ"
+    half = moments_of(remembered, only("physical", "sleep.variations.physical.elsewhere=0.5"), 96)
+    assert 0 < int(half.forget[::6].sum()) < 16 and (half.forget.view(16, 6).float().std(1) == 0).all()
 
 
 def test_without_a_change_the_moment_repeats_itself(remembered: Remembered) -> None:

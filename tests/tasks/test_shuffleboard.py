@@ -49,6 +49,19 @@ def test_the_object_and_the_mark_lie_on_either_side_of_the_line(env: SageEnv) ->
     assert scale.std() > 0.05
 
 
+def test_the_friction_that_is_randomised_makes_the_table_more_or_less_slippery(env: SageEnv) -> None:
+    from sage_envs.randomisation import Randomiser
+
+    usual, (low, high) = env.cfg.randomisation, env.cfg.slickness
+    env.cfg.randomisation = usual.replace(static_friction_scale=(1.5, 1.5), dynamic_friction_scale=(1.5, 1.5))
+    plain, env.randomiser = env.randomiser, Randomiser(env)
+    try:
+        scale = env.reset(seed=1)[0]["critic"]["friction_scale"][:, 0]
+    finally:
+        env.cfg.randomisation, env.randomiser = usual, plain
+    assert ((scale >= 1.5 * low - 1e-5) & (scale <= 1.5 * high + 1e-5)).all() and scale.std() > 0.05
+
+
 def test_how_far_it_slides_depends_on_the_friction_drawn(env: SageEnv) -> None:
     env.reset(seed=1)
     speed = 0.6

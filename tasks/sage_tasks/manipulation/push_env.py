@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sage_envs.physics import FRICTION
+
 from .manipulation_env import ManipulationEnv
 from .push_env_cfg import LINE, PushEnvCfg
 
@@ -65,7 +67,10 @@ class PushEnv(ManipulationEnv):
         pick = torch.randint(len(SLIDERS), (n,), generator=self.generator, device=self.device)
         self.chosen[env_ids] = torch.tensor(SLIDERS, device=self.device)[pick]
         self.fouled[env_ids] = False
-        self.physics.set_friction_scale(self._between(self.cfg.slickness, n), env_ids)
+        slickness = self._between(self.cfg.slickness, n)
+        # On top of what was drawn for the world, which would else have no effect.
+        known = {name: self.physics.get(name)[env_ids] for name in FRICTION if name in self.physics.per_world}
+        self.physics.put({name: scale * slickness for name, scale in known.items()}, env_ids)
         super()._reset_task(env_ids)
         self._put_goal(env_ids, self.goal[env_ids])
 
