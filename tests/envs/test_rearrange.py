@@ -206,6 +206,8 @@ def parts_of_robot(env: SageEnv, rows: Tensor) -> Tensor:
 
 
 def test_many_are_in_view_and_some_in_motion(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
+    from sage_envs.rearrange import SPEED
+
     elsewhere = moved(env, rows, rearranged)
     seen = torch.cat([env.relive(some, torch.zeros(WORLDS, 1, 2), senses=(), located=True)["sight"]["in_frame"][:, 0]
                       for some in rearranged.split(WORLDS)])  # fmt: skip
@@ -215,8 +217,7 @@ def test_many_are_in_view_and_some_in_motion(env: SageEnv, rows: Tensor, rearran
     _, velocity = parts(env, rearranged)
     speed = velocity[..., :2].abs().amax(2)
     assert 0.3 < (speed[elsewhere] > 0).float().mean() < 0.7
-    most = 8 * torch.tensor([thing.radius for thing in env.objects]).expand_as(speed)
-    assert (speed <= most)[elsewhere].all() and (speed > 0.5 * most)[elsewhere].any()
+    assert (speed <= SPEED)[elsewhere].all() and (speed > 0.5 * SPEED)[elsewhere].any()
     assert (velocity[..., 2:][elsewhere] == 0).all()
 
 
