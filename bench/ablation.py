@@ -205,8 +205,8 @@ def _scores(options: argparse.Namespace, mind: Mind) -> dict[str, Any]:
         known = contexts(mind, fit)
         for name, share in group_ranks(known, blocks(fit.observation["tactile"]).to(known.device)).items():
             found.setdefault(f"rank:{name}", {}).setdefault("share_of_width", []).append(share)
-        for metric, other in (("score", judge), ("score_shifted", shifted)):
-            scores = judged(task, known, fit, contexts(mind, other), other)
+        several = judged(task, known, fit, [(contexts(mind, other), other) for other in (judge, shifted)])
+        for metric, scores in zip(("score", "score_shifted"), several, strict=True):
             groups.setdefault(task, scores)
             for case, value in {"mean": mean_score(scores["whole"]), **scores["whole"]}.items():
                 found.setdefault(case, {}).setdefault(metric, []).append(value)

@@ -156,14 +156,15 @@ def compare(
         "random": (standard[0] @ blind, standard[1] @ blind),
     }
     say("compression: probes on the context")
-    whole = judged(task, known, fit[1], told, judge[1])["whole"]
+    whole = judged(task, known, fit[1], [(told, judge[1])])[0]["whole"]
     _scores(table, "context", whole)
     for arm, (here, there) in arms.items():
         say(f"compression: {arm}")
         shares = kept_variance((here.flatten(0, -2), flat[0]), (there.flatten(0, -2), flat[1]))
         for part, share in shares.items():
             table.add(arm, "variance" if part == "all" else f"variance:{part}", "kept", share)
-        scores = judged(task, here, fit[1], there, judge[1], {"message": slice(0, MESSAGE_WIDTH)})["whole"]
+        groups = {"message": slice(0, MESSAGE_WIDTH)}
+        scores = judged(task, here, fit[1], [(there, judge[1])], groups)[0]["whole"]
         _scores(table, arm, scores)
         table.add(arm, "probes", "kept", mean_score(scores) / mean_score(whole))
 

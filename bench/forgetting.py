@@ -169,7 +169,7 @@ def _scores(options: argparse.Namespace, seed: int, path: Path, task: str, fresh
         mind = untrained(mind)
         mind.objective.encoder.calibrate({k: v[:16, :30].to(mind.device) for k, v in sets[FIT].observation.items()})
     known, told = (contexts(mind, lived) for lived in sets)
-    scores = judged(task, known, sets[FIT], told, sets[JUDGE])["whole"]
+    scores = judged(task, known, sets[FIT], [(told, sets[JUDGE])])[0]["whole"]
     temporary = kept.with_suffix(".new")
     temporary.write_text(json.dumps(scores) + "\n", encoding="utf-8")
     temporary.replace(kept)

@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,43 +151,52 @@ def contexts(mind: Mind, lived: Lived) -> Tensor:
 
 def probe(mind: Mind, task: str, fit: Lived, judge: Lived) -> dict[str, dict[str, float]]:
     """Scores of a mind's contexts, see :func:`judged`."""
-    return judged(task, contexts(mind, fit), fit, contexts(mind, judge), judge)
+    (scores,) = judged(task, contexts(mind, fit), fit, [(contexts(mind, judge), judge)])
+    return scores
 
 
 def judged(
-    task: str, known: Tensor, fit: Lived, told: Tensor, judge: Lived, groups: Mapping[str, slice] | None = None
-) -> dict[str, dict[str, float]]:
-    """Scores of probes on contexts.
+    task: str,
+    known: Tensor,
+    fit: Lived,
+    held_out: Sequence[tuple[Tensor, Lived]],
+    groups: Mapping[str, slice] | None = None,
+) -> list[dict[str, dict[str, float]]]:
+    """Scores of probes on contexts: fitted once, judged on each of several sets of episodes.
 
     Args:
         task: Id of the task.
         known: Contexts of the episodes that probes are fitted on, see :func:`contexts`.
         fit: Those episodes.
-        told: Contexts of the episodes that they are judged on.
-        judge: Those episodes.
+        held_out: Contexts of episodes that they are judged on, and those episodes; one set or several.
         groups: Where the groups are; those of contexts by default.
 
     Returns:
-        ``whole`` or a group -> quantity -> R2 or balanced accuracy; NaN where there were too few samples.
+        Of each set: ``whole`` or a group -> quantity -> R2 or balanced accuracy; NaN where there were too few samples.
     """
     from sage_ext.context.layout import GROUPS
 
     from .readout import WHOLE, Readout
 
     groups = groups or {name: group.slice for name, group in GROUPS.items()}
-    found: dict[str, dict[str, list[float]]] = {part: {} for part in (WHOLE, *groups)}
+    found: list[dict[str, dict[str, list[float]]]] = [{part: {} for part in (WHOLE, *groups)} for _ in held_out]
     shared: dict[bytes, Readout] = {}
-    pairs = list(zip(ask(task, fit), ask(task, judge), strict=True))
+    asked = list(zip(ask(task, fit), *(ask(task, lived) for _, lived in held_out), strict=True))
     # Those that count at the same instants one after the other: they share what their probes are worked out from.
-    for one, other in sorted(pairs, key=lambda pair: pair[0].counts.numpy().tobytes()):
-        here, there = blocks(one.counts), blocks(other.counts)
-        key = here.numpy().tobytes() + there.numpy().tobytes()
+    for one, *others in sorted(asked, key=lambda every: every[0].counts.numpy().tobytes()):
+        here, *there = (blocks(quantity.counts) for quantity in (one, *others))
+        key = b"".join(counts.numpy().tobytes() for counts in (here, *there))
         if key not in shared:
-            shared = {key: Readout(known[here.to(known.device)], told[there.to(told.device)], groups)}
-        scores = shared[key].scores(blocks(one.values)[here], blocks(other.values)[there])
-        for part, score in scores.items():
-            found[part].setdefault(one.name, []).append(score)
-    return {part: {name: _mean(values) for name, values in scores.items()} for part, scores in found.items()}
+            told = [held[counts.to(held.device)] for (held, _), counts in zip(held_out, there, strict=True)]
+            shared = {key: Readout(known[here.to(known.device)], told, groups)}
+        truths = [blocks(other.values)[counts] for other, counts in zip(others, there, strict=True)]
+        for parts, scores in zip(found, shared[key].scores(blocks(one.values)[here], truths), strict=True):
+            for part, score in scores.items():
+                parts[part].setdefault(one.name, []).append(score)
+    return [
+        {part: {name: _mean(values) for name, values in scores.items()} for part, scores in parts.items()}
+        for parts in found
+    ]
 
 
 def _mean(values: list[float]) -> float:

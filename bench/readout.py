@@ -27,22 +27,26 @@ STILL = 1e-8
 """Variance below which a number is the same in all samples: there is nothing to tell, and no score."""
 FAR = 10.0
 """Standard deviations from the mean beyond which a feature is cut off."""
+STRIPE = 256
+"""Rows of a Gram matrix that are worked out at once."""
 WHOLE = "whole"
 """Name of the reading from all groups."""
+Places = tuple[tuple[int, int], ...]
+"""Where chosen features start and stop."""
 
 
 class Readout:
-    """Probes on one set of features; what all of them share is worked out once.
+    """Probes on one set of features, judged on one or several others; what all of them share is worked out once.
 
     Args:
         fit: Features of the fitted samples (n, d), in the order of their episodes.
-        held_out: Features of the samples to judge (m, d).
+        held_out: Features of samples to judge (m, d), of one set or several.
         groups: Name -> where the group's features are.
         seed: Which samples are taken where there are more than :data:`MOST`.
     """
 
-    def __init__(self, fit: Tensor, held_out: Tensor, groups: Mapping[str, slice], seed: int = 0) -> None:
-        self._groups = dict(groups)
+    def __init__(self, fit: Tensor, held_out: Sequence[Tensor], groups: Mapping[str, slice], seed: int = 0) -> None:
+        self._groups, self._sets = dict(groups), len(held_out)
         self._some = torch.arange(len(fit), device=fit.device)
         if len(fit) > MOST:
             self._some = (
@@ -50,59 +54,127 @@ class Readout:
                 .sort()
                 .values.to(fit.device)
             )
-        self._told = len(self._some) >= FEW and len(held_out) >= FEWEST
+        enough = len(self._some) >= FEW
+        self._told = [number for number, features in enumerate(held_out) if enough and len(features) >= FEWEST]
         if not self._told:
             return
         mean, scale = fit.mean(0), fit.std(0).clamp(min=1e-4)
 
         def standard(values: Tensor) -> Tensor:
             # A number that hardly varied in the fitted samples must not run away in others.
-            return ((values - mean) / scale).clamp(-FAR, FAR)
+            return values.sub(mean).div_(scale).clamp_(-FAR, FAR)
 
-        features, self._judged = standard(fit[self._some]), standard(held_out)
+        features, self._judged = standard(fit[self._some]), [standard(held_out[number]) for number in self._told]
         kept = int(0.8 * len(features))
         self._known, self._tried = features[:kept], features[kept:]
-        self._plain: dict[tuple[str, ...], Sequence[Tensor]] = {}
+        self._plain: _Gram | None = None
 
-    def scores(self, target: Tensor, truth: Tensor) -> dict[str, float]:
-        """Fit and judge one probe from each group, and from the whole.
+    def scores(self, target: Tensor, truths: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Fit one probe from each group, and from the whole, and judge it on each set.
 
         Args:
             target: Numbers (n, k) of one unit, or classes (n,) int64, of the fitted samples.
-            truth: Those of the samples to judge.
+            truths: Those of the samples to judge, one a set.
 
         Returns:
-            Group, or :data:`WHOLE` -> R2, or balanced accuracy; NaN where there are too few samples or nothing to tell.
+            Of each set: group, or :data:`WHOLE` -> R2, or balanced accuracy; NaN where there are too few samples or
+            nothing to tell.
         """
+        found = [dict.fromkeys((*self._groups, WHOLE), math.nan) for _ in range(self._sets)]
         if not self._told:
-            return dict.fromkeys((*self._groups, WHOLE), math.nan)
+            return found
         device = self._known.device
-        probe = _Probe(target.to(device)[self._some], truth.to(device), len(self._known))
-        tried, found = {}, {}
-        for name in self._groups:
-            tried[name], found[name] = self._fit((name,), probe)
-        ranked = sorted(self._groups, key=lambda name: tried[name], reverse=True)
-        several = [(tried[ranked[0]], found[ranked[0]])]
-        several += [self._fit(tuple(ranked[:k]), probe) for k in (*TOGETHER[1:], len(ranked)) if k <= len(ranked)]
-        return found | {WHOLE: max(several, key=lambda pair: pair[0])[1]}
+        truths = [truths[number].to(device) for number in self._told]
+        probe = _Probe(target.to(device)[self._some], truths, len(self._known))
+        gram = self._gram(probe)
+        read = {name: self._fit((name,), gram, probe) for name in self._groups}
+        ranked = sorted(self._groups, key=lambda name: read[name][0], reverse=True)
+        several = [read[ranked[0]]]
+        several += [self._fit(tuple(ranked[:k]), gram, probe) for k in (*TOGETHER[1:], len(ranked)) if k <= len(ranked)]
+        read[WHOLE] = max(several, key=lambda pair: pair[0])
+        for name, (_, scores) in read.items():
+            for number, score in zip(self._told, scores, strict=True):
+                found[number][name] = score
+        return found
 
-    def _fit(self, names: tuple[str, ...], probe: _Probe) -> tuple[float, float]:
-        """Score on the samples that choose, and on those that judge."""
-        where = torch.cat([torch.arange(s.start, s.stop) for s in map(self._groups.__getitem__, names)])
-        known = self._known[:, where] * probe.root
-        if probe.weighted:
-            factors = _factors(known)
-        else:
-            key = tuple(sorted(names)) if len(names) == 1 else names
-            if key not in self._plain:
-                self._plain[key] = _factors(known)
-            factors = self._plain[key]
-        maps = [_solve(factor, known, probe.goal) for factor in factors]
-        tried = [probe.tried(self._tried[:, where] @ m) for m in maps]
+    def _gram(self, probe: _Probe) -> _Gram:
+        if probe.root is not None:
+            return _Gram(self._known * probe.root)
+        if self._plain is None:
+            self._plain = _Gram(self._known)
+        return self._plain
+
+    def _fit(self, names: tuple[str, ...], gram: _Gram, probe: _Probe) -> tuple[float, list[float]]:
+        """Score on the samples that choose, and on each set of those that judge."""
+        where = tuple(sorted((s.start, s.stop) for s in map(self._groups.__getitem__, names)))
+        maps = gram.maps(where, probe.goal, keep=len(names) in (1, len(self._groups)))
+        tried = [probe.tried(read) for read in (_taken(self._tried, where) @ torch.cat(maps, 1)).chunk(len(maps), 1)]
         best = max(range(len(maps)), key=lambda i: -math.inf if math.isnan(tried[i]) else tried[i])
         if math.isnan(tried[best]):
-            return -math.inf, math.nan
-        return tried[best], probe.judged(self._judged[:, where] @ maps[best])
+            return -math.inf, [math.nan] * len(self._judged)
+        return tried[best], probe.judged([_taken(features, where) @ maps[best] for features in self._judged])
+
+
+class _Gram:
+    """Ridge regression from any groups of some features (n, d), by the Gram matrix of all.
+
+    Of fewer samples than features each choice of groups has its own product: of its features, or of the samples where
+    those are fewer.
+
+    In single precision: features are of unit variance, so that an entry errs by some 1e-6, and what is left of that in
+    a direction is far less than the smallest shrinkage.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        self._features = features
+        n, d = features.shape
+        self._all: Tensor | None = None
+        if n >= d:
+            self._all = features.new_zeros(d, d)
+            for start in range(0, d, STRIPE):
+                # The lower half is all that is read.
+                stop = start + STRIPE
+                self._all[start:stop, :stop] = features[:, start:stop].T @ features[:, :stop]
+            self._all /= n
+        self._kept: dict[Places, list[Tensor]] = {}
+
+    def maps(self, where: Places, wanted: Tensor, keep: bool = False) -> list[Tensor]:
+        """What reads wanted numbers (n, k) from the features at some places: (features, k) a shrinkage.
+
+        Args:
+            where: The places, in ascending order.
+            wanted: The numbers.
+            keep: Whether the same places will be asked for again.
+        """
+        n, d = len(self._features), sum(stop - start for start, stop in where)
+        factors = self._kept.get(where) or _factors(self._block(where))
+        if keep:
+            self._kept[where] = factors
+        features = _taken(self._features, where)
+        if n < d:
+            return [features.T @ _solve(factor, wanted / n) for factor in factors]
+        told = features.T @ wanted / n
+        return [_solve(factor, told) for factor in factors]
+
+    def _block(self, where: Places) -> Tensor:
+        """Gram matrix of the features at some places, or of the samples where those are fewer."""
+        if self._all is not None:
+            return torch.cat([_taken(self._all[start:stop], where) for start, stop in where])
+        features = _taken(self._features, where)
+        n, d = features.shape
+        return (features @ features.T if n < d else features.T @ features) / n
+
+
+def _taken(values: Tensor, where: Places) -> Tensor:
+    """Columns of values (..., d); a view where they lie together."""
+    joined = [where[0]]
+    for start, stop in where[1:]:
+        if start == joined[-1][1]:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    parts = [values[:, start:stop] for start, stop in joined]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 class _Probe:
@@ -110,48 +182,48 @@ class _Probe:
 
     Args:
         target: Of all fitted samples.
-        truth: Of the samples to judge.
+        truths: Of the samples to judge, one a set.
         count: How many of the fitted samples are not kept for choosing.
+
+    Attributes:
+        root: Square roots of the samples' weights (count, 1); None where all weigh the same.
+        goal: Standardised numbers to fit (count, k), weighted.
     """
 
-    def __init__(self, target: Tensor, truth: Tensor, count: int) -> None:
-        self._kept, self._truth = target[count:], truth
-        self.weighted = target.dtype == torch.int64
-        self.root = torch.ones(count, 1, device=target.device)
-        if self.weighted:
-            wanted = torch.nn.functional.one_hot(target, int(max(target.max(), truth.max())) + 1).float()
+    def __init__(self, target: Tensor, truths: Sequence[Tensor], count: int) -> None:
+        self._kept, self._truths = target[count:], truths
+        self.root: Tensor | None = None
+        wanted = torch.nn.functional.one_hot(target).float() if target.dtype == torch.int64 else target.float()
+        self._middle, self._spread = wanted.mean(0), wanted.std(0).clamp(min=1e-6)
+        self.goal = (wanted[:count] - self._middle) / self._spread
+        if target.dtype == torch.int64:
             weights = (wanted[:count] / wanted[:count].sum(0).clamp(min=1)).sum(1, keepdim=True)
             self.root = (weights / weights.mean()).sqrt()
-        else:
-            wanted = target.float()
-        self._middle, self._spread = wanted.mean(0), wanted.std(0).clamp(min=1e-6)
-        self.goal = (wanted[:count] - self._middle) / self._spread * self.root
+            self.goal = self.goal * self.root
 
     def tried(self, read: Tensor) -> float:
         """Score on the samples kept for choosing."""
         return _judge(read * self._spread + self._middle, self._kept)
 
-    def judged(self, read: Tensor) -> float:
-        """Score on the samples to judge."""
-        return _judge(read * self._spread + self._middle, self._truth)
+    def judged(self, read: Sequence[Tensor]) -> list[float]:
+        """Score on each set of the samples to judge."""
+        return [_judge(one * self._spread + self._middle, truth) for one, truth in zip(read, self._truths, strict=True)]
 
 
-def _factors(features: Tensor) -> Sequence[Tensor]:
-    """Cholesky factors of the smaller Gram matrix, one a shrinkage."""
-    n, d = features.shape
-    # In double precision: contexts have directions in which they hardly vary.
-    wide = features.double()
-    gram = (wide @ wide.T if n < d else wide.T @ wide) / n
-    unit = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
-    return [torch.linalg.cholesky(gram + s * unit) for s in SHRINKAGES]
+def _factors(gram: Tensor) -> list[Tensor]:
+    """Cholesky factors of a Gram matrix, one a shrinkage; only its lower half is read."""
+    factors = []
+    for shrinkage in SHRINKAGES:
+        shrunk = gram.clone()
+        shrunk.diagonal().add_(shrinkage)
+        factor, failed = torch.linalg.cholesky_ex(shrunk)
+        # Heavy samples of a rare class can drown the shrinkage in single precision.
+        factors.append(torch.linalg.cholesky(shrunk.double()) if failed else factor)
+    return factors
 
 
-def _solve(factor: Tensor, features: Tensor, wanted: Tensor) -> Tensor:
-    n, d = features.shape
-    wanted = wanted.double()
-    if n < d:
-        return features.T @ torch.cholesky_solve(wanted / n, factor).to(features)
-    return torch.cholesky_solve(features.T.double() @ wanted / n, factor).to(features)
+def _solve(factor: Tensor, wanted: Tensor) -> Tensor:
+    return torch.cholesky_solve(wanted.to(factor), factor).to(wanted)
 
 
 def _judge(read: Tensor, truth: Tensor) -> float:

@@ -55,10 +55,10 @@ def test_rows_tell_what_each_arm_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
         sides.append(((cause @ shown, told), make_lived(1, 0)))
     policy.core.bottleneck.calibrate(sides[0][0][0].flatten(0, -2))
 
-    def judged(task: str, known: torch.Tensor, *_: object) -> dict[str, dict[str, float]]:
+    def judged(task: str, known: torch.Tensor, *_: object) -> list[dict[str, dict[str, float]]]:
         if known.shape[-1] == 4096:
-            return {"whole": {"speed": 0.8, "nothing to tell": float("nan")}}
-        return {"whole": {"speed": 0.6}}
+            return [{"whole": {"speed": 0.8, "nothing to tell": float("nan")}}]
+        return [{"whole": {"speed": 0.6}}]
 
     monkeypatch.setattr(probes, "judged", judged)
     table = Table("compression", {}, [0])
