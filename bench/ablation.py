@@ -19,6 +19,7 @@ from .held_out import FAMILY
 from .table import Table, add_workers, arguments, count, run_bench, say
 
 if TYPE_CHECKING:
+    from sage_ext.config import SleepConfig
     from sage_ext.mind import Mind
 
     from .ablation_arms import Arm
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--looks", type=count, default=8, metavar="N", help="looks a moment (default 8)")
     add("--lr", type=float, default=1e-3, metavar="X", help="learning rate (default 1e-3)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of sleep, such as sleep.weights.regularity=0.05")
-    add("--minds", action="store_true", help="keep the trained minds as well, in DIR/minds/ARM-SEED")
+    add("--minds", action="store_true", help="keep the trained minds as well, in DIR/minds; one kept is only probed")
     add("--device", default="cpu", metavar="NAME", help="where minds learn and are probed, in float32 (default cpu)")
     add("--keep", type=Path, default=Path("runs") / "ablation", metavar="DIR", help="default %(default)s")
     add_workers(parser)
@@ -119,14 +120,41 @@ def _done(options: argparse.Namespace, arm: Arm, seed: int) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return result
     result = _train_and_probe(options, arm, seed)
+    _write(path, result)
+    return result
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
-    return result
 
 
 def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[str, Any]:
+    mind, result = _trained(options, arm, seed)
+    return result | _scores(options, mind)
+
+
+def _trained(options: argparse.Namespace, arm: Arm, seed: int) -> tuple[Mind, dict[str, Any]]:
+    """The mind of an arm and seed, and how it was trained: kept from before, or trained now."""
+    from .ablation_arms import PlainMind
+
+    told = _path(options, arm, seed)
+    folder = options.keep / "minds" / told.parent.name / told.stem
+    note: Path = folder / "trained.json"
+    if options.minds and note.exists():
+        result: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+        return PlainMind.load(folder, _config(options), options.device), result
+    mind, result = _train(options, arm, seed)
+    if options.minds:
+        mind.save(folder)
+        _write(note, result)
+    return mind, result
+
+
+def _train(options: argparse.Namespace, arm: Arm, seed: int) -> tuple[Mind, dict[str, Any]]:
     import torch
 
     from sage_ext.sleep import consolidate
@@ -134,7 +162,8 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
 
     torch.backends.cudnn.allow_tf32 = False
     moments = moments_of(options, arm, seed)
-    mind, config = _mind(options, arm, seed, moments)
+    config = _config(options)
+    mind = _mind(options, arm, seed, moments, config)
     generator = torch.Generator().manual_seed(seed)
     result: dict[str, Any] = {"seconds": 0.0}
     start = time.monotonic()
@@ -153,10 +182,7 @@ def _train_and_probe(options: argparse.Namespace, arm: Arm, seed: int) -> dict[s
 
         result["cosine_loss"] = result["losses"]["loss"]
         result["cosine_loss_of_noise"] = loss_of_noise(256, generator)
-    if options.minds:
-        mind.save(options.keep / "minds" / _path(options, arm, seed).stem)
-    result |= _scores(options, mind)
-    return result
+    return mind, result
 
 
 class _Progress:
@@ -173,23 +199,28 @@ class _Progress:
             say(f"  {self.done}/{self.updates} {terms}")
 
 
-def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Mixed) -> tuple[Mind, Any]:
+def _config(options: argparse.Namespace) -> SleepConfig:
+    """How all arms sleep."""
     from sage_ext.config import load_config
+
+    return load_config(
+        [f"sleep.batch={options.batch}", f"sleep.steps={options.looks}", f"sleep.history={HISTORY}",
+         f"sleep.lr={options.lr}", f"sleep.round={options.batch}", *options.set]
+    ).sleep  # fmt: skip
+
+
+def _mind(options: argparse.Namespace, arm: Arm, seed: int, moments: Mixed, config: SleepConfig) -> Mind:
     from sage_ext.observation import ObservationSpec, SenseSpec
 
     from .ablation_arms import PlainMind, SeedObjective
 
-    config = load_config(
-        [f"sleep.batch={options.batch}", f"sleep.steps={options.looks}", f"sleep.history={HISTORY}",
-         f"sleep.lr={options.lr}", f"sleep.round={options.batch}", *options.set]
-    ).sleep  # fmt: skip
     known = moments.parts[0]
     senses = {k: SenseSpec(tuple(v.shape[2:]), str(v.dtype).removeprefix("torch.")) for k, v in known.varied.items()}
     width = known.actions.shape[-1] - 1
     mind = PlainMind.create(ObservationSpec(senses), width, BODIES, config, seed, options.device)
     if arm.seeds:
         mind.objective.__class__ = SeedObjective
-    return mind, config
+    return mind
 
 
 def _scores(options: argparse.Namespace, mind: Mind) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-SHRINKAGES = (1e-2, 1e-1, 1.0, 10.0)
-"""Of ridge regression, relative to standardised features."""
+from .ridge import Gram, taken
+
 TOGETHER = (1, 2, 4, 8)
 """How many groups are read together, beside all."""
 MOST = 6000
@@ -27,12 +27,8 @@ STILL = 1e-8
 """Variance below which a number is the same in all samples: there is nothing to tell, and no score."""
 FAR = 10.0
 """Standard deviations from the mean beyond which a feature is cut off."""
-STRIPE = 256
-"""Rows of a Gram matrix that are worked out at once."""
 WHOLE = "whole"
 """Name of the reading from all groups."""
-Places = tuple[tuple[int, int], ...]
-"""Where chosen features start and stop."""
 
 
 class Readout:
@@ -67,7 +63,7 @@ class Readout:
         features, self._judged = standard(fit[self._some]), [standard(held_out[number]) for number in self._told]
         kept = int(0.8 * len(features))
         self._known, self._tried = features[:kept], features[kept:]
-        self._plain: _Gram | None = None
+        self._plain: Gram | None = None
 
     def scores(self, target: Tensor, truths: Sequence[Tensor]) -> list[dict[str, float]]:
         """Fit one probe from each group, and from the whole, and judge it on each set.
@@ -97,84 +93,22 @@ class Readout:
                 found[number][name] = score
         return found
 
-    def _gram(self, probe: _Probe) -> _Gram:
+    def _gram(self, probe: _Probe) -> Gram:
         if probe.root is not None:
-            return _Gram(self._known * probe.root)
+            return Gram(self._known * probe.root)
         if self._plain is None:
-            self._plain = _Gram(self._known)
+            self._plain = Gram(self._known)
         return self._plain
 
-    def _fit(self, names: tuple[str, ...], gram: _Gram, probe: _Probe) -> tuple[float, list[float]]:
+    def _fit(self, names: tuple[str, ...], gram: Gram, probe: _Probe) -> tuple[float, list[float]]:
         """Score on the samples that choose, and on each set of those that judge."""
         where = tuple(sorted((s.start, s.stop) for s in map(self._groups.__getitem__, names)))
         maps = gram.maps(where, probe.goal, keep=len(names) in (1, len(self._groups)))
-        tried = [probe.tried(read) for read in (_taken(self._tried, where) @ torch.cat(maps, 1)).chunk(len(maps), 1)]
+        tried = [probe.tried(read) for read in (taken(self._tried, where) @ torch.cat(maps, 1)).chunk(len(maps), 1)]
         best = max(range(len(maps)), key=lambda i: -math.inf if math.isnan(tried[i]) else tried[i])
         if math.isnan(tried[best]):
             return -math.inf, [math.nan] * len(self._judged)
-        return tried[best], probe.judged([_taken(features, where) @ maps[best] for features in self._judged])
-
-
-class _Gram:
-    """Ridge regression from any groups of some features (n, d), by the Gram matrix of all.
-
-    Of fewer samples than features each choice of groups has its own product: of its features, or of the samples where
-    those are fewer.
-
-    In single precision: features are of unit variance, so that an entry errs by some 1e-6, and what is left of that in
-    a direction is far less than the smallest shrinkage.
-    """
-
-    def __init__(self, features: Tensor) -> None:
-        self._features = features
-        n, d = features.shape
-        self._all: Tensor | None = None
-        if n >= d:
-            self._all = features.new_zeros(d, d)
-            for start in range(0, d, STRIPE):
-                # The lower half is all that is read.
-                stop = start + STRIPE
-                self._all[start:stop, :stop] = features[:, start:stop].T @ features[:, :stop]
-            self._all /= n
-        self._kept: dict[Places, list[Tensor]] = {}
-
-    def maps(self, where: Places, wanted: Tensor, keep: bool = False) -> list[Tensor]:
-        """What reads wanted numbers (n, k) from the features at some places: (features, k) a shrinkage.
-
-        Args:
-            where: The places, in ascending order.
-            wanted: The numbers.
-            keep: Whether the same places will be asked for again.
-        """
-        n, d = len(self._features), sum(stop - start for start, stop in where)
-        factors = self._kept.get(where) or _factors(self._block(where))
-        if keep:
-            self._kept[where] = factors
-        features = _taken(self._features, where)
-        if n < d:
-            return [features.T @ _solve(factor, wanted / n) for factor in factors]
-        told = features.T @ wanted / n
-        return [_solve(factor, told) for factor in factors]
-
-    def _block(self, where: Places) -> Tensor:
-        """Gram matrix of the features at some places, or of the samples where those are fewer."""
-        if self._all is not None:
-            return torch.cat([_taken(self._all[start:stop], where) for start, stop in where])
-        features = _taken(self._features, where)
-        n, d = features.shape
-        return (features @ features.T if n < d else features.T @ features) / n
-
-
-def _taken(values: Tensor, where: Places) -> Tensor:
-    """Columns of values (..., d); a view where they lie together."""
-    joined = [where[0]]
-    for start, stop in where[1:]:
-        if start == joined[-1][1]:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
-    parts = [values[:, start:stop] for start, stop in joined]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        return tried[best], probe.judged([taken(features, where) @ maps[best] for features in self._judged])
 
 
 class _Probe:
@@ -208,22 +142,6 @@ class _Probe:
     def judged(self, read: Sequence[Tensor]) -> list[float]:
         """Score on each set of the samples to judge."""
         return [_judge(one * self._spread + self._middle, truth) for one, truth in zip(read, self._truths, strict=True)]
-
-
-def _factors(gram: Tensor) -> list[Tensor]:
-    """Cholesky factors of a Gram matrix, one a shrinkage; only its lower half is read."""
-    factors = []
-    for shrinkage in SHRINKAGES:
-        shrunk = gram.clone()
-        shrunk.diagonal().add_(shrinkage)
-        factor, failed = torch.linalg.cholesky_ex(shrunk)
-        # Heavy samples of a rare class can drown the shrinkage in single precision.
-        factors.append(torch.linalg.cholesky(shrunk.double()) if failed else factor)
-    return factors
-
-
-def _solve(factor: Tensor, wanted: Tensor) -> Tensor:
-    return torch.cholesky_solve(wanted.to(factor), factor).to(wanted)
 
 
 def _judge(read: Tensor, truth: Tensor) -> float:

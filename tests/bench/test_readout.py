@@ -17,8 +17,8 @@ def features(n: int, seed: int, d: int = 40) -> torch.Tensor:
 
 def probes(fit: torch.Tensor, judge: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], float]:
     """Scores of the whole, of features that are one group."""
-    readout = Readout(fit, judge, {"all": slice(0, fit.shape[1])})
-    return lambda target, truth: readout.scores(target, truth)[WHOLE]
+    readout = Readout(fit, [judge], {"all": slice(0, fit.shape[1])})
+    return lambda target, truth: readout.scores(target, [truth])[0][WHOLE]
 
 
 def test_what_is_linear_is_read() -> None:
@@ -68,7 +68,7 @@ def test_the_whole_is_read_from_the_groups_that_tell() -> None:
     fit, judge = features(400, 0, 2000), features(400, 1, 2000)
     groups = {"tells": slice(0, 10), "tells too": slice(10, 20), "noise": slice(20, 2000)}
     way = features(20, 2, 1)
-    scores = Readout(fit, judge, groups).scores(fit[:, :20] @ way, judge[:, :20] @ way)
+    (scores,) = Readout(fit, [judge], groups).scores(fit[:, :20] @ way, [judge[:, :20] @ way])
     assert scores[WHOLE] > 0.99 > max(scores["tells"], scores["tells too"]) and scores["noise"] < 0.1
 
 
@@ -80,3 +80,21 @@ def test_a_place_is_judged_in_metres() -> None:
         for x in (fit, judge)
     ]
     assert probes(fit, judge)(*place) > 0.99
+
+
+@pytest.mark.parametrize("classes", [False, True], ids=["numbers", "classes"])
+def test_fitted_once_judged_on_two_sets_is_fitted_twice(classes: bool) -> None:
+    fit, sets = features(900, 0, 300), [features(400, 1, 300), features(20, 3, 300), features(500, 4, 300)]
+    groups = {"one": slice(0, 40), "two": slice(40, 120), "three": slice(120, 300)}
+    way = features(300, 2, 1)
+
+    def asked(x: torch.Tensor) -> torch.Tensor:
+        values = x @ way
+        return (values[:, 0] > 5).long() if classes else values
+
+    together = Readout(fit, sets, groups).scores(asked(fit), [asked(x) for x in sets])
+    for number, judge in enumerate(sets):
+        (alone,) = Readout(fit, [judge], groups).scores(asked(fit), [asked(judge)])
+        assert alone == pytest.approx(together[number], abs=1e-6, nan_ok=True)
+    assert all(map(math.isnan, together[1].values())), "too few to judge"
+    assert together[0][WHOLE] > together[0]["one"] and together[0] != together[2]
