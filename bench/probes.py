@@ -52,8 +52,6 @@ BLOCK = 30
 """Looks before an encoder is made to forget: a second."""
 FIRST = 15
 """Looks of a block that are history alone."""
-ROWS = 8
-"""Blocks encoded at once: on one core each takes a third less time than among twice as many."""
 FIT_EPISODES = {"cpu": 640, "gpu": 2560}
 """Of :data:`SHORT` seconds; of longer ones as much fewer."""
 SEED = 100_000
@@ -145,8 +143,8 @@ def contexts(mind: Mind, lived: Lived) -> Tensor:
     blocks = lived.action.shape[1] // BLOCK
     cut = {k: v[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).flatten(0, 1) for k, v in lived.observation.items()}
     parts = []
-    for start in range(0, len(lived) * blocks, ROWS):
-        piece = {k: v[start : start + ROWS] for k, v in cut.items()}
+    for start in range(0, len(lived) * blocks, 16):
+        piece = {k: v[start : start + 16] for k, v in cut.items()}
         parts.append(mind.encode(piece)[:, FIRST:])
     return torch.cat(parts).unflatten(0, (len(lived), blocks))
 

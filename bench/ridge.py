@@ -8,7 +8,7 @@ from torch import Tensor
 SHRINKAGES = (1e-2, 1e-1, 1.0, 10.0)
 """Of ridge regression, relative to standardised features."""
 EXACT = 512
-"""Features from which double precision costs too much."""
+"""Features up to which double precision costs little."""
 STRIPE = 256
 """Rows of a Gram matrix that are worked out at once."""
 Places = tuple[tuple[int, int], ...]
@@ -19,10 +19,11 @@ class Gram:
     """Ridge regression from any groups of some features (n, d), by the Gram matrix of all.
 
     Of fewer samples than features each choice of groups has its own product: of its features, or of the samples where
-    those are fewer.
+    those are fewer. A few features have a product of their own as well, in double precision: readings of the same
+    samples again and again (nothing is touched) can lie at the border of two classes, and all change sides at once.
 
-    In single precision: features are of unit variance, so that an entry errs by some 1e-6, and what is left of that in
-    a direction is far less than the smallest shrinkage.
+    The others are worked out in single precision: features are of unit variance, so that what an entry errs is far
+    less than the smallest shrinkage.
     """
 
     def __init__(self, features: Tensor) -> None:
