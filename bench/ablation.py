@@ -65,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--tasks", nargs="+", choices=sorted(FAMILY), default=["Sage-Navigation", "Sage-Push"], metavar="TASK")
     add("--arms", nargs="+", metavar="ARM", help="default: all")
     add("--seeds", type=count, default=3, metavar="N", help="how many, from --seed on (default 3)")
+    lives = "sets of experience, shared by the seeds in turn (default one a seed)"
+    add("--lives", type=count, metavar="N", help=lives)
     add("--updates", type=count, default=1500, metavar="N", help="gradient steps an arm (default 1500)")
     add("--steps", type=count, default=49152, metavar="N", help="simulated steps of an arm and task (default 49152)")
     add("--batch", type=count, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
@@ -88,7 +90,10 @@ def measure(options: argparse.Namespace) -> Table:
             raise SageError("--arms", name, "is no arm", f"use some of {', '.join(known)}")
     arms = [known[name] for name in options.arms or known]
     seeds = list(range(options.seed, options.seed + options.seeds))
-    budget = {k: getattr(options, k) for k in ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "device")}
+    budget = {
+        k: getattr(options, k)
+        for k in ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "device")
+    }
     table = Table("ablation", budget, seeds)
     prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
     found = {arm.name: [_done(options, arm, seed) for seed in seeds] for arm in arms}
@@ -108,7 +113,7 @@ def measure(options: argparse.Namespace) -> Table:
 def _path(options: argparse.Namespace, arm: Arm, seed: int) -> Path:
     """Where the result of an arm and seed is kept."""
     spent = "-".join(str(getattr(options, key)) for key in ("updates", "steps", "batch", "looks", "lr"))
-    spent = "-".join([spent, *options.set])
+    spent = "-".join([spent, *options.set, *([f"lives={options.lives}"] if options.lives else [])])
     folder: Path = options.keep / "results" / f"{'+'.join(options.tasks)}-{spent}"
     return folder / f"{arm.name.replace(' ', '_')}-{seed}.json"
 

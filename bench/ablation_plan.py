@@ -67,8 +67,16 @@ def prepare(options: argparse.Namespace, arms: list[Arm], seeds: list[int]) -> N
     in_parallel(again, options.workers)
 
 
+def life(options: argparse.Namespace, seed: int) -> int:
+    """Number of the experience that a seed learns from: its own, or one of the ``--lives`` that seeds share."""
+    lives: int = options.lives or options.seeds
+    first: int = options.seed
+    return first + (seed - first) % lives
+
+
 def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[partial[Path]]:
     """What makes, or finds, the runs of wake that an arm learns from."""
+    seed = life(options, seed)
     each = WAKE_RUNS[options.preset]
     if arm.learns in ("wake", "varied"):
         # What sleep simulates, the others live.
@@ -83,7 +91,7 @@ def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[
 
 def _sleeps(options: argparse.Namespace, arm: Arm, seed: int) -> list[tuple[Path, str, int, int]]:
     """Runs, families of variations, moments of each and seeds, of an arm that sleeps."""
-    found = []
+    found, seed = [], life(options, seed)
     for task in options.tasks if arm.learns == "sleep" else ():
         runs = [make() for make in _lives(options, arm, task, seed)]
         for number, run in enumerate(runs):

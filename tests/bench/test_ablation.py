@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from bench.ablation_arms import ARMS
 from bench.ablation_data import FAMILIES, PIECE, SHARES, Mixed, counts, looks_of, pieces, steps_of_sleep
+from bench.ablation_plan import life
 from bench.held_out import in_parallel
 from sage_ext.sleep import Moments
 
@@ -79,3 +81,11 @@ def test_a_job_that_fails_is_told() -> None:
     with pytest.raises(ValueError, match="broken"):
         in_parallel([fail, lambda: done.append(1)], 1)
     assert done == [1], "what was begun or waits is done all the same"
+
+
+def test_seeds_share_experience_in_turn_or_have_their_own() -> None:
+    def lives(given: int | None) -> list[int]:
+        options = argparse.Namespace(seed=7, seeds=3, lives=given)
+        return [life(options, seed) for seed in (7, 8, 9)]
+
+    assert (lives(None), lives(1), lives(2)) == ([7, 8, 9], [7, 7, 7], [7, 8, 7])
