@@ -37,6 +37,7 @@ cases and metrics:
   mean        score_shifted     the same probes under physics never seen awake: gravity x0.5 and x1.5, friction x0.4
                                 and x1.6
   QUANTITY    score, score_shifted
+  TASK/QUANTITY  score, behind_best  of one task, and by how much the group that carries its name is behind the best
   rank:GROUP  share_of_width    effective rank (RankMe) of a group's contexts, of touch where something is
                                 felt; below 0.25 it has all but collapsed
   mean        cosine_loss       of the seed's objective: its arm, and an encoder that ignores its input
@@ -83,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
 def measure(options: argparse.Namespace) -> Table:
     """Make the data, train, probe."""
     from .ablation_arms import ARMS
+    from .probes import behind_best
+    from .readout import WHOLE
 
     known = {arm.name: arm for arm in ARMS}
     for name in options.arms or ():
@@ -103,6 +106,13 @@ def measure(options: argparse.Namespace) -> Table:
             told = [v for v in values if not math.isnan(v)]
             if told:
                 table.add(name, case, metric, statistics.fmean(told), statistics.pstdev(told))
+        for task in options.tasks:
+            told = [run["groups"][task] for run in runs]
+            for metric, by_run in (("score", [t[WHOLE] for t in told]), ("behind_best", [*map(behind_best, told)])):
+                for case in by_run[0]:
+                    values = [run[case] for run in by_run if not math.isnan(run.get(case, math.nan))]
+                    if values:
+                        table.add(name, f"{task}/{case}", metric, statistics.fmean(values), statistics.pstdev(values))
         if "cosine_loss" in runs[0]:
             for arm, key in ((name, "cosine_loss"), ("encoder that ignores its input", "cosine_loss_of_noise")):
                 table.add(arm, "mean", "cosine_loss", statistics.fmean(run[key] for run in runs))

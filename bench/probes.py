@@ -28,6 +28,7 @@ fitting saw. Contexts have at most a second of history.
 cases and metrics:
   QUANTITY         r2, balanced_accuracy    from the whole context
   GROUP:QUANTITY   the same, from one of its 15 groups
+  QUANTITY         behind_best              by how much the group that carries its name tells it worse than the best one
   mean             score                    mean over the quantities, R2 below 0 counting as 0
 arms:
   sage-ext         the mind of --run
@@ -227,6 +228,20 @@ def mean_score(scores: dict[str, float]) -> float:
     return sum(told) / len(told)
 
 
+def behind_best(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """By how much the group that carries a quantity's name tells it worse than the best group.
+
+    Args:
+        scores: Of one set of episodes, from :func:`judged`.
+    """
+    from .quantities import GROUP_OF
+    from .readout import WHOLE
+
+    alone = {part: found for part, found in scores.items() if part != WHOLE}
+    told = [q for q, score in scores[WHOLE].items() if q in GROUP_OF and not math.isnan(score)]
+    return {q: max(found[q] for found in alone.values()) - alone[GROUP_OF[q]][q] for q in told}
+
+
 def _rows(table: Table, scores: dict[str, dict[str, dict[str, float]]], tasks: list[str]) -> None:
     from .quantities import ACCURATE
 
@@ -234,6 +249,8 @@ def _rows(table: Table, scores: dict[str, dict[str, dict[str, float]]], tasks: l
         arm, task = key.split("/", 1)
         prefix = "" if len(tasks) == 1 else f"{task}/"
         table.add(arm, f"{prefix}mean", "score", mean_score(by_part["whole"]))
+        for quantity, gap in behind_best(by_part).items():
+            table.add(arm, prefix + quantity, "behind_best", gap)
         for part, found in by_part.items():
             for quantity, value in found.items():
                 if not math.isnan(value):
@@ -249,6 +266,8 @@ def heat_map(scores: dict[str, dict[str, float]], path: Path, title: str) -> Non
     import matplotlib.pyplot as plt
     import numpy as np
 
+    from .quantities import GROUP_OF
+
     parts, names = list(scores), [n for n, v in scores["whole"].items() if not math.isnan(v)]
     values = np.array([[scores[part][name] for name in names] for part in parts])
     figure, axes = plt.subplots(figsize=(1.2 + 0.62 * len(names), 1.4 + 0.34 * len(parts)), layout="constrained")
@@ -259,7 +278,12 @@ def heat_map(scores: dict[str, dict[str, float]], path: Path, title: str) -> Non
         value = values[row, column]
         colour = "white" if value < 0.6 else "black"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=colour)
-    axes.set_title(f"{title}: R2 or balanced accuracy of linear probes, held-out episodes", fontsize=9)
+        if GROUP_OF.get(names[column]) == parts[row]:
+            axes.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=1.2))
+    axes.set_title(
+        f"{title}: R2 or balanced accuracy of linear probes, held-out episodes; framed: the group of that name",
+        fontsize=9,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

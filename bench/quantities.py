@@ -27,6 +27,27 @@ FREE = 0.25
 FAR = 3.0
 HALF = 2.0
 """Free distance is not told further than this [m]."""
+GROUP_OF = {
+    "object position": "objects",
+    "object velocity": "dynamics",
+    "object position 0.5 s ahead": "predictive",
+    "object class": "objects",
+    "object count": "objects",
+    "gravity": "dynamics",
+    "friction": "materials",
+    "robot velocity": "dynamics",
+    "robot spin": "dynamics",
+    "robot position 0.5 s ahead": "predictive",
+    "contact": "constraints",
+    "material": "materials",
+    "mass": "materials",
+    "free distance": "constraints",
+    "reachable": "constraints",
+    "person position": "objects",
+    "person velocity": "intentions",
+    "person goal": "intentions",
+}
+"""Quantity -> the context group that carries its name; the others have none of theirs."""
 ACCURATE = ("object class", "contact", "material", "reachable")
 """Quantities that are classes, scored by balanced accuracy; the others by R2."""
 
@@ -38,13 +59,11 @@ class Quantity(NamedTuple):
 
     Attributes:
         name: What it is called; several of one name are scored together.
-        group: The context group that carries its name; None where none does.
         values: Numbers (E, T, k), or classes (E, T) int64.
         counts: Where it can be told (E, T) bool.
     """
 
     name: str
-    group: str | None
     values: Tensor
     counts: Tensor
 
@@ -101,21 +120,21 @@ def _objects(truth: Truth) -> list[Quantity]:
         shown = seen[:, :, body]
         later, told = _later(where[:, :, body], shown)
         asked += [
-            Quantity("object position", "objects", where[:, :, body], shown),
-            Quantity("object velocity", "dynamics", speed[:, :, body], shown),
-            Quantity("object position 0.5 s ahead", "predictive", later, told),
+            Quantity("object position", where[:, :, body], shown),
+            Quantity("object velocity", speed[:, :, body], shown),
+            Quantity("object position 0.5 s ahead", later, told),
         ]
     distance = torch.where(seen, where.norm(dim=-1), torch.inf)
-    asked.append(Quantity("object class", "objects", distance.argmin(-1), seen.any(-1)))
-    asked.append(Quantity("object count", "objects", seen.sum(-1, keepdim=True).float(), _everywhere(truth)))
+    asked.append(Quantity("object class", distance.argmin(-1), seen.any(-1)))
+    asked.append(Quantity("object count", seen.sum(-1, keepdim=True).float(), _everywhere(truth)))
     return asked
 
 
 def _physics(truth: Truth) -> list[Quantity]:
     felt = _lately(_touching(truth))
     return [
-        Quantity("gravity", "dynamics", truth["gravity"][..., 2:], _everywhere(truth)),
-        Quantity("friction", "materials", truth["friction_scale"].clamp(min=1e-3).log(), felt & _slid(truth)),
+        Quantity("gravity", truth["gravity"][..., 2:], _everywhere(truth)),
+        Quantity("friction", truth["friction_scale"].clamp(min=1e-3).log(), felt & _slid(truth)),
     ]
 
 
@@ -155,17 +174,17 @@ def _rover(truth: Truth, kinds: tuple[int, ...]) -> list[Quantity]:
     pushed = _lately(force[..., :bodies].sum(-1) > TOUCHED)
     free = _free_ahead(truth, place, turn)
     return [
-        Quantity("robot position", None, place[..., :2], always),
-        Quantity("robot heading", None, heading[..., :2], always),
-        Quantity("robot velocity", "dynamics", turned_back(turn, velocity)[..., :2], always),
-        Quantity("robot spin", "dynamics", spin, always),
-        Quantity("robot position 0.5 s ahead", "predictive", turned_back(turn, ahead - place)[..., :2], told),
-        Quantity("contact", "constraints", felt.long(), always),
-        Quantity("material", "materials", material, felt),
-        Quantity("mass", "materials", truth["object_mass"][..., :1].clamp(min=1e-3).log(), pushed),
-        Quantity("free distance", "constraints", free.unsqueeze(-1), always),
-        Quantity("reachable", "constraints", _way_is_free(truth, place).long(), always),
-        Quantity("goal position", None, goal, always),
+        Quantity("robot position", place[..., :2], always),
+        Quantity("robot heading", heading[..., :2], always),
+        Quantity("robot velocity", turned_back(turn, velocity)[..., :2], always),
+        Quantity("robot spin", spin, always),
+        Quantity("robot position 0.5 s ahead", turned_back(turn, ahead - place)[..., :2], told),
+        Quantity("contact", felt.long(), always),
+        Quantity("material", material, felt),
+        Quantity("mass", truth["object_mass"][..., :1].clamp(min=1e-3).log(), pushed),
+        Quantity("free distance", free.unsqueeze(-1), always),
+        Quantity("reachable", _way_is_free(truth, place).long(), always),
+        Quantity("goal position", goal, always),
     ]
 
 
@@ -207,14 +226,12 @@ def _arm(truth: Truth) -> list[Quantity]:
     hand = truth["hand_pose"][..., :3]
     ahead, told = _later(hand, always)
     return [
-        Quantity("robot position", None, hand, always),
-        Quantity("robot velocity", "dynamics", truth["hand_velocity"][..., :3], always),
-        Quantity("robot position 0.5 s ahead", "predictive", ahead - hand, told),
-        Quantity("contact", "constraints", felt.long(), always),
-        Quantity(
-            "mass", "materials", truth["object_mass"][..., :1].clamp(min=1e-3).log(), _lately(felt) & _slid(truth)
-        ),
-        Quantity("goal position", None, truth["goal_position"] - hand, always),
+        Quantity("robot position", hand, always),
+        Quantity("robot velocity", truth["hand_velocity"][..., :3], always),
+        Quantity("robot position 0.5 s ahead", ahead - hand, told),
+        Quantity("contact", felt.long(), always),
+        Quantity("mass", truth["object_mass"][..., :1].clamp(min=1e-3).log(), _lately(felt) & _slid(truth)),
+        Quantity("goal position", truth["goal_position"] - hand, always),
     ]
 
 
@@ -228,8 +245,8 @@ def _people(truth: Truth) -> list[Quantity]:
         goal = turned_back(turn, flat(truth["person_goal"][:, :, person, :2], (0, 1)) - place)
         seen = (where[..., 0] > 0.3) & (where[..., 1].abs() < 0.8 * where[..., 0]) & (where.norm(dim=-1) < 3.0)
         asked += [
-            Quantity("person position", "objects", where[..., :2], seen),
-            Quantity("person velocity", "intentions", walk[..., :2], seen),
-            Quantity("person goal", "intentions", goal[..., :2], seen),
+            Quantity("person position", where[..., :2], seen),
+            Quantity("person velocity", walk[..., :2], seen),
+            Quantity("person goal", goal[..., :2], seen),
         ]
     return asked

@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 
-from bench.quantities import Quantity, quantities, turned_back
+from bench.probes import behind_best
+from bench.quantities import GROUP_OF, Quantity, quantities, turned_back
+from sage_ext.context.layout import GROUPS
 
 E, T = 2, 40
 LEFT = (0.0, 0.0, math.sin(math.pi / 4), math.cos(math.pi / 4))
@@ -89,3 +91,15 @@ def test_half_a_second_ahead() -> None:
     (ahead,) = named(given, "robot position 0.5 s ahead")
     assert torch.allclose(ahead.values[0, 3], torch.tensor([0.15, 0.0]), atol=1e-6)
     assert ahead.counts[0].tolist() == [True] * 25 + [False] * 15
+
+
+def test_the_group_that_carries_a_name_is_held_against_the_best() -> None:
+    scores = {
+        "whole": {"friction": 0.9, "robot heading": 0.9, "mass": math.nan},
+        "materials": {"friction": 0.5, "robot heading": 0.1, "mass": math.nan},
+        "dynamics": {"friction": 0.7, "robot heading": 0.8, "mass": math.nan},
+    }
+    assert behind_best(scores) == {"friction": pytest.approx(0.2)}, "others have no group of theirs, or no score"
+    names = {q.name for q in quantities("navigation", truth(), (3, 1))}
+    assert {"friction", "contact", "object position"} <= names & set(GROUP_OF)
+    assert set(GROUP_OF.values()) < set(GROUPS)
