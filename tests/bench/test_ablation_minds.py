@@ -18,8 +18,8 @@ RESULT = {"seconds": 12.5, "losses": {"loss": 0.25}}
 
 
 def options(keep: Path, updates: int = 3, **more: Any) -> argparse.Namespace:
-    budget = {"tasks": ["Sage-Lift"], "steps": 96, "batch": 2, "looks": 3, "lr": 1e-3, "set": [], "device": "cpu"}
-    return argparse.Namespace(keep=keep, updates=updates, minds=True, **(budget | more))
+    budget = {"tasks": ["Sage-Lift"], "steps": 96, "batch": 2, "looks": 3, "lr": 1e-3, "set": [], "lives": None}
+    return argparse.Namespace(keep=keep, updates=updates, minds=True, device="cpu", **(budget | more))
 
 
 @pytest.fixture
