@@ -172,6 +172,7 @@ def _trained(options: argparse.Namespace, arm: Arm, seed: int) -> tuple[Mind, di
 def _train(options: argparse.Namespace, arm: Arm, seed: int) -> tuple[Mind, dict[str, Any]]:
     import torch
 
+    from sage_ext.context.calibration import calibrate
     from sage_ext.sleep import consolidate
     from sage_ext.sleep.train import updates
 
@@ -184,7 +185,7 @@ def _train(options: argparse.Namespace, arm: Arm, seed: int) -> tuple[Mind, dict
     start = time.monotonic()
     with mind.at_work():
         if arm.learns is None:
-            mind.objective.encoder.calibrate({k: v.to(mind.device) for k, v in moments.seen(512).items()})
+            calibrate(mind.objective.encoder, {k: v.to(mind.device) for k, v in moments.seen(512).items()})
         else:
             say(f"training: {arm.name}, seed {seed}, {options.updates} updates")
             once = sum(1 for _ in updates(moments.looks, config, torch.Generator().manual_seed(0)))

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from sage_ext.context.layout import CONTEXT_WIDTH
 from sage_ext.learning.batch import Batch
-from sage_ext.learning.objective import Chance, Objective
+from sage_ext.learning.objective import Objective
+from sage_ext.learning.terms import Chance
 from sage_ext.mind import Mind
 from sage_ext.sleep import Moments
 

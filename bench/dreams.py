@@ -199,8 +199,10 @@ def _scorers(
         return _load(options, options.run, number)
 
     def fresh() -> Mind:
+        from sage_ext.context.calibration import calibrate
+
         made = untrained(mind())
-        made.objective.encoder.calibrate({k: v[:16].to(made.device) for k, v in scenes.known.senses.items()})
+        calibrate(made.objective.encoder, {k: v[:16].to(made.device) for k, v in scenes.known.senses.items()})
         return made
 
     @cache

@@ -152,6 +152,7 @@ def _run(
 
 def _scores(options: argparse.Namespace, seed: int, path: Path, task: str, fresh: bool = False) -> dict[str, float]:
     """Quantity -> score of probes on a task's held-out episodes, from a run's mind as it is now or from before."""
+    from sage_ext.context.calibration import calibrate
     from sage_ext.mind import Mind
     from sage_ext.runs import Run
 
@@ -167,7 +168,7 @@ def _scores(options: argparse.Namespace, seed: int, path: Path, task: str, fresh
     say(f"probes: {task}, {'untrained' if fresh else path}")
     if fresh:
         mind = untrained(mind)
-        mind.objective.encoder.calibrate({k: v[:16, :30].to(mind.device) for k, v in sets[FIT].observation.items()})
+        calibrate(mind.objective.encoder, {k: v[:16, :30].to(mind.device) for k, v in sets[FIT].observation.items()})
     known, told = (contexts(mind, lived) for lived in sets)
     scores = judged(task, known, sets[FIT], [(told, sets[JUDGE])])[0]["whole"]
     temporary = kept.with_suffix(".new")

@@ -77,6 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace) -> Table:
     """Live, fit and judge."""
+    from sage_ext.context.calibration import calibrate
     from sage_ext.mind import Mind
     from sage_ext.runs import Run
 
@@ -93,8 +94,8 @@ def measure(options: argparse.Namespace) -> Table:
     with tempfile.TemporaryDirectory() as scratch:
         for task in tasks:
             sets = held_out(task, options.seed, options.preset, (options.keep or Path(scratch)) / task, options.workers)
-            fresh.objective.encoder.calibrate(
-                {k: v[:16, :BLOCK].to(fresh.device) for k, v in sets[FIT].observation.items()}
+            calibrate(
+                fresh.objective.encoder, {k: v[:16, :BLOCK].to(fresh.device) for k, v in sets[FIT].observation.items()}
             )
             for arm, judged in ((OURS, mind), ("untrained", fresh)):
                 say(f"{task}: {arm}")

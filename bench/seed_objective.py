@@ -68,6 +68,7 @@ def measure(options: argparse.Namespace) -> Table:
     """Train and judge."""
     import torch
 
+    from sage_ext.context.calibration import calibrate
     from sage_ext.mind import Mind
     from sage_ext.runs import Run
     from sage_ext.sleep import kept
@@ -90,7 +91,7 @@ def measure(options: argparse.Namespace) -> Table:
         [options.seed],
     )
     fresh = _fresh(ours, options.seed)
-    fresh.objective.encoder.calibrate({k: v.to(fresh.device) for k, v in learned.seen(512).items()})
+    calibrate(fresh.objective.encoder, {k: v.to(fresh.device) for k, v in learned.seen(512).items()})
     contexts = {"untrained": _contexts(fresh, unseen), OURS: _contexts(ours, unseen)}
     seeds, loss = _train(ours, learned, options)
     table.add(SEEDS, "training", "cosine_loss", loss)

@@ -19,8 +19,9 @@ from .context.encoder import ContextEncoder
 from .errors import SageError
 from .learning.captured import Captured
 from .learning.changes import ChangeHeads
-from .learning.objective import Objective, Weights
+from .learning.objective import Objective
 from .learning.predictor import ContextPredictor
+from .learning.terms import Weights
 from .observation import ObservationSpec
 from .threads import torch_threads
 

@@ -19,11 +19,6 @@ from .landmarks import Landmarks
 from .layout import GROUPS, SENSES
 from .side_by_side import side_by_side
 
-_SILENT = 1e-4
-"""Numbers that vary by less are those of a sense that was silent; pictures' numbers vary by 1e-3 at least."""
-_SILENT_GAIN = 20.0
-"""Calibration scales those up by no more: such a sense must not shout when it first speaks."""
-
 
 @dataclass(frozen=True)
 class Widths:
@@ -197,19 +192,21 @@ class ContextEncoder(nn.Module):
         read = side_by_side(device, *(partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)))
         return torch.cat([*groups, objects, *read], -1), state
 
+    def points(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
+        """What the landmarks say of where things are, ``(B, T, landmarks)``; arguments as of :meth:`forward`."""
+        self.spec.check(observation, batch_dims=2)
+        return self._points(_hidden(observation, present), self.presence(observation, present))
+
     def locate(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The group ``objects`` alone, read from pictures alone: the same numbers for a fraction of the work.
+        """The group ``objects`` alone, ``(B, T, 256)``, as of :meth:`forward` and for a fraction of the work.
+
+        It is read from pictures alone.
 
         Args:
-            observation: As in :meth:`forward`.
+            observation: As in :meth:`forward`; senses that are no pictures are not looked at.
             present: As in :meth:`forward`.
-
-        Returns:
-            ``(B, T, 256)``.
         """
-        self.spec.check(observation, batch_dims=2)
-        flags = self.presence(observation, present)
-        objects: Tensor = self.heads["objects"](self._points(_hidden(observation, present), flags))
+        objects: Tensor = self.heads["objects"](self.points(observation, present))
         return objects
 
     def step(
@@ -245,40 +242,6 @@ class ContextEncoder(nn.Module):
         )
         return context[:, 0], state
 
-    @torch.no_grad()
-    def calibrate(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> None:
-        """Bring every number of the context to mean 0 and deviation 1 on a first batch of experience.
-
-        Untrained, the numbers are almost constant: pictures share most of their light. Mean and scale are folded
-        once into the last linear layers (data-dependent initialisation, arXiv 1511.06856), so nothing is
-        normalised afterwards and training starts where SIGReg wants it, with no first updates spent on scale.
-
-        Args:
-            observation: Sense -> ``(B, T, *shape)``, a few dozen frames at least.
-            present: As in :meth:`forward`.
-        """
-        there = self.presence(observation, present)
-        flags = there.flatten(0, 1)
-        for index, key in enumerate(SENSES):
-            stem = self.stems[key] if key in observation else None
-            if isinstance(stem, stems.VectorStem) and int(flags[:, index].sum()) > 1:
-                stem.calibrate(observation[key].flatten(0, 1)[flags[:, index]])
-        context, _ = self.forward(observation, present=present)
-        for index, key in enumerate(SENSES):
-            if key in observation:
-                self._fold(self.stems[key], context.flatten(0, 1)[flags[:, index]][:, GROUPS[key].slice])
-        shown = flags[:, [SENSES.index(key) for key in PICTURES]].any(-1)
-        points = self._points(_hidden(observation, present), there).flatten(0, 1)[shown]
-        if len(points) > 1:
-            head = self.heads["objects"]
-            assert isinstance(head, Head)
-            head.even(points)
-            self._fold(head, head(points))
-        context, _ = self.forward(observation, present=present)
-        for name, groups in READ.items():
-            if name != "objects":
-                self._fold(self.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
-
     def _head_inputs(self, percept: Tensor, motion: Tensor, hidden: Tensor) -> list[tuple[nn.Module, Tensor]]:
         """Heads in the order of the layout, with what each sees, but for that of ``objects``."""
         moving = torch.cat([percept, motion], -1)
@@ -299,17 +262,6 @@ class ContextEncoder(nn.Module):
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         found: Tensor = self.landmarks(*pictures, there)
         return found.unflatten(0, flags.shape[:2])
-
-    @staticmethod
-    def _fold(module: nn.Module, values: Tensor) -> None:
-        layer = module.get_submodule("last")
-        assert isinstance(layer, nn.Linear)
-        if len(values) < 2:
-            return
-        deviation = values.std(0)
-        gain = torch.where(deviation > _SILENT, deviation.reciprocal(), _SILENT_GAIN)
-        layer.bias.sub_(values.mean(0)).mul_(gain)
-        layer.weight.mul_(gain.unsqueeze(1))
 
     @staticmethod
     def _check_mask(name: str, mask: Tensor, shape: torch.Size) -> None:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from .batch import Batch
-from .objective import Chance, Objective
+from .objective import Objective
+from .terms import Chance
 
 Losses = dict[str, Tensor]
 Layout = tuple[tuple[str, str, tuple[int, ...], torch.dtype], ...]

@@ -19,8 +19,7 @@ A constant encoder satisfies every term but ``regularity`` and ``change``; see :
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,50 +32,14 @@ from . import changes
 from .batch import Batch
 from .changes import CHANGES, ChangeHeads
 from .predictor import ContextPredictor, group_mean
-from .sigreg import Lines, epps_pulley, lines, sigreg
+from .sigreg import epps_pulley, lines, sigreg
+from .terms import Chance, Weights
 
 INVARIANT = ("affordances", "relationships", "intentions")
 """Semantic groups that sleep's variations leave alone. ``objects`` holds places in the camera's frame: a variation that
 turns the camera changes them, and ``change`` asks by how much."""
 FORESEEN = ("objects", "dynamics", "proprioceptive")
 """Groups that ``predictive`` foretells."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the terms, and what else there is to choose.
-
-    Attributes:
-        prediction: Weight of that term, like the five that follow.
-        calibration: Touches the variances alone.
-        foresight: Weight.
-        regularity: The statistic grows with the batch for a collapsed encoder and does not for a Gaussian one.
-        invariance: Weight.
-        change: Weight of the sum over all kinds of change.
-        projections: Random lines a group and update.
-        drop: Chance that a sense is taken from a slice in training.
-    """
-
-    prediction: float = 1.0
-    calibration: float = 0.1
-    foresight: float = 0.3
-    regularity: float = 0.03
-    invariance: float = 0.3
-    change: float = 3.0
-    projections: int = 32
-    drop: float = 0.1
-
-
-class Chance(NamedTuple):
-    """What a batch leaves to chance.
-
-    Attributes:
-        luck: For each pair and sense (B, 5), uniform; the sense is dropped below :attr:`Weights.drop`. None drops none.
-        lines: On which contexts are projected.
-    """
-
-    luck: Tensor | None
-    lines: Lines
 
 
 class Objective(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..config import SleepConfig
+from ..context.calibration import calibrate
 from ..environment import Observation
 from ..learning.batch import Batch
 from ..mind import Mind
@@ -65,7 +66,7 @@ def consolidate(
     """
     objective = mind.objective
     if not mind.learned["calibrated"]:
-        objective.encoder.calibrate({k: v.to(mind.device) for k, v in moments.seen(CALIBRATION_FRAMES).items()})
+        calibrate(objective.encoder, {k: v.to(mind.device) for k, v in moments.seen(CALIBRATION_FRAMES).items()})
         mind.learned["calibrated"] = True
     objective.train()
     seen: dict[str, list[float]] = {}

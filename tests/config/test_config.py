@@ -102,7 +102,7 @@ def test_a_run_older_than_a_key_has_what_was_before_it(tmp_path):
 
 
 def test_weights_are_those_of_the_objective():
-    from sage_ext.learning.objective import Weights
+    from sage_ext.learning.terms import Weights
 
     weights = load_config().sleep.weights
     assert {f.name for f in dataclasses.fields(weights)} == {f.name for f in dataclasses.fields(Weights)} - {"drop"}

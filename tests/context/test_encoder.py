@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sage_ext.context.calibration import calibrate
 from sage_ext.context.core import PICTURES
 from sage_ext.context.encoder import ContextEncoder
 from sage_ext.context.layout import GROUPS, SENSES
@@ -119,7 +120,7 @@ def test_one_encoder_sees_one_scene_alike_at_two_sizes(small: ContextEncoder) ->
 def test_calibration_brings_every_number_to_mean_0_and_deviation_1(small: ContextEncoder) -> None:
     observation = make_observation(8, 8)
     before = small(observation)[0].flatten(0, 1)
-    small.calibrate(observation)
+    calibrate(small, observation)
     after = small(observation)[0].flatten(0, 1)
     assert before.std(0).median() < 0.5
     assert after.mean(0).abs().max() < 1e-3
@@ -129,7 +130,7 @@ def test_calibration_brings_every_number_to_mean_0_and_deviation_1(small: Contex
 def test_calibration_does_not_amplify_a_silent_sense(small: ContextEncoder) -> None:
     observation = make_observation(4, 4)
     observation["tactile"] = torch.zeros_like(observation["tactile"])
-    small.calibrate(observation)
+    calibrate(small, observation)
     touched = small(observation | {"tactile": torch.full((4, 4, 128), 10.0)})[0]
     assert touched[..., GROUPS["tactile"].slice].abs().max() < 100
 

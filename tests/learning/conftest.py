@@ -12,8 +12,9 @@ from torch import Tensor
 from sage_ext.context.encoder import ContextEncoder, Widths
 from sage_ext.learning.batch import Batch
 from sage_ext.learning.changes import ChangeHeads
-from sage_ext.learning.objective import Objective, Weights
+from sage_ext.learning.objective import Objective
 from sage_ext.learning.predictor import ContextPredictor
+from sage_ext.learning.terms import Weights
 from sage_ext.observation import ObservationSpec, SenseSpec
 from sage_ext.threads import torch_threads
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sage_ext.context import checkpoint
+from sage_ext.context.calibration import calibrate
 from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from sage_ext.errors import SageError
 from sage_ext.learning import changes
@@ -62,7 +63,7 @@ def test_the_collapsed_loss_is_below_every_constant_encoder(objective: Objective
 
 def test_a_short_training_gets_far_below_what_a_constant_can(objective: Objective) -> None:
     train, held_out = [make_batch(seed=s) for s in range(8)], make_batch(seed=99)
-    objective.encoder.calibrate(train[0].remembered)
+    calibrate(objective.encoder, train[0].remembered)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-4, fused=True)
     generator = torch.Generator().manual_seed(0)
     objective.eval()
@@ -109,7 +110,7 @@ def test_calibration_teaches_the_variance_alone(objective: Objective) -> None:
     objective(make_batch())["loss"].backward()
     assert all(p.grad is None or not bool(p.grad.any()) for p in objective.encoder.parameters())
     batch = make_batch(4)
-    objective.encoder.calibrate(make_batch().remembered)
+    calibrate(objective.encoder, make_batch().remembered)
     optimizer = torch.optim.Adam(objective.predictor.log_variance.parameters(), lr=0.01)
     for _ in range(40):
         optimizer.zero_grad()

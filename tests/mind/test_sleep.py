@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from sage_ext.config import SleepConfig
+from sage_ext.context.calibration import calibrate
+from sage_ext.context.encoder import ContextEncoder
 from sage_ext.learning.changes import CHANGES
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
@@ -41,7 +43,7 @@ def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
             return {k: float(v) for k, v in mind.objective(exam, seeded()).items()}
 
     fresh, mind, generator = make_mind(env, config), make_mind(env, config), seeded()
-    fresh.objective.encoder.calibrate(found.remembered)
+    calibrate(fresh.objective.encoder, found.remembered)
     rounds = [consolidate(mind, found, config, generator, stretch=(0.0, 0.2))]
     first = examine(mind)
     rounds += [consolidate(mind, found, config, generator, stretch=(i / 5, (i + 1) / 5)) for i in range(1, 5)]
@@ -105,7 +107,7 @@ def test_accumulated_batches_are_one_update(remembered: Remembered) -> None:
     env, _ = remembered
     config = configured("sleep.accumulate=3", "sleep.batch=8", "sleep.round=24").sleep
     found, mind, told = moments_of(remembered, config, 22), make_mind(env, config), []
-    mind.objective.encoder.calibrate(found.varied)
+    calibrate(mind.objective.encoder, found.varied)
     mind.learned["calibrated"] = True
     seen, gradient = watch(mind), []
     step = mind.optimizer.step
@@ -129,18 +131,17 @@ def test_accumulated_batches_are_one_update(remembered: Remembered) -> None:
     assert losses["foresight"] == pytest.approx(float(whole["foresight"]), rel=1e-4)
 
 
-def test_a_mind_finds_its_scale_once(remembered: Remembered) -> None:
+def test_a_mind_finds_its_scale_once(remembered: Remembered, monkeypatch: pytest.MonkeyPatch) -> None:
     env, _ = remembered
     config = configured().sleep
     found, mind = moments_of(remembered, config, 12), make_mind(env, config)
     calls: list[dict[str, torch.Tensor]] = []
-    calibrate = mind.objective.encoder.calibrate
 
-    def watched(observation: dict[str, torch.Tensor]) -> None:
+    def watched(encoder: ContextEncoder, observation: dict[str, torch.Tensor]) -> None:
         calls.append(observation)
-        calibrate(observation)
+        calibrate(encoder, observation)
 
-    mind.objective.encoder.calibrate = watched  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr("sage_ext.sleep.train.calibrate", watched)
     raw = mind.encode(found.remembered).flatten(0, 1).std(0).mean()
     config = replace(config, batch=12)
     consolidate(mind, found, config, seeded())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sage_ext.context import calibration
 from sage_ext.dream import calibrate_on_memory
 from sage_ext.environment import Observation
 from sage_ext.errors import SageError
@@ -56,7 +57,7 @@ def fresh(remembered: Remembered, tmp_path_factory: pytest.TempPathFactory) -> S
 def untrained(remembered: Remembered, known: Scenes) -> Mind:
     """A mind that knows no more than the scale of what it senses."""
     mind = make_mind(remembered[0], configured().sleep)
-    mind.objective.encoder.calibrate({k: v[:40] for k, v in known.senses.items()})
+    calibration.calibrate(mind.objective.encoder, {k: v[:40] for k, v in known.senses.items()})
     return mind
 
 

@@ -1,0 +1,67 @@
+"""The scale an encoder begins with: every number of the context at mean 0 and deviation 1 on first experience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .core import PICTURES
+from .encoder import ContextEncoder
+from .heads import READ, Head
+from .layout import GROUPS, SENSES
+from .stems import VectorStem
+
+_SILENT = 1e-4
+"""Numbers that vary by less are those of a sense that was silent; pictures' numbers vary by 1e-3 at least."""
+_SILENT_GAIN = 20.0
+"""Those are scaled up by no more: such a sense must not shout when it first speaks."""
+
+
+@torch.no_grad()
+def calibrate(
+    encoder: ContextEncoder, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
+) -> None:
+    """Bring every number of the context to mean 0 and deviation 1.
+
+    Untrained, the numbers are almost constant: pictures share most of their light. Mean and scale are folded
+    once into the last linear layers (data-dependent initialisation, arXiv 1511.06856), so nothing is
+    normalised afterwards and training starts where SIGReg wants it, with no first updates spent on scale.
+
+    Args:
+        encoder: Is changed in place.
+        observation: Sense -> ``(B, T, *shape)``, a few dozen frames at least.
+        present: As in :meth:`ContextEncoder.forward`.
+    """
+    flags = encoder.presence(observation, present).flatten(0, 1)
+    for index, key in enumerate(SENSES):
+        stem = encoder.stems[key] if key in observation else None
+        if isinstance(stem, VectorStem) and int(flags[:, index].sum()) > 1:
+            stem.calibrate(observation[key].flatten(0, 1)[flags[:, index]])
+    context, _ = encoder(observation, present=present)
+    for index, key in enumerate(SENSES):
+        if key in observation:
+            _fold(encoder.stems[key], context.flatten(0, 1)[flags[:, index]][:, GROUPS[key].slice])
+    shown = flags[:, [SENSES.index(key) for key in PICTURES]].any(-1)
+    points = encoder.points(observation, present).flatten(0, 1)[shown]
+    if len(points) > 1:
+        head = encoder.heads["objects"]
+        assert isinstance(head, Head)
+        head.even(points)
+        _fold(head, head(points))
+    context, _ = encoder(observation, present=present)
+    for name, groups in READ.items():
+        if name != "objects":
+            _fold(encoder.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
+
+
+def _fold(module: nn.Module, values: Tensor) -> None:
+    layer = module.get_submodule("last")
+    assert isinstance(layer, nn.Linear)
+    if len(values) < 2:
+        return
+    deviation = values.std(0)
+    gain = torch.where(deviation > _SILENT, deviation.reciprocal(), _SILENT_GAIN)
+    layer.bias.sub_(values.mean(0)).mul_(gain)
+    layer.weight.mul_(gain.unsqueeze(1))
