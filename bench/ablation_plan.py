@@ -22,7 +22,7 @@ from .ablation_data import (
     settings,
     wake,
 )  # fmt: skip
-from .held_out import POLICIES, Lived, Plan, in_parallel, live, lives
+from .held_out import POLICIES, SHORT, Lived, Plan, in_parallel, live, lives, seconds
 
 if TYPE_CHECKING:
     from .ablation_arms import Arm
@@ -144,8 +144,8 @@ def _shifted(task: str, seed: int, folder: Path) -> list[tuple[Plan, Path]]:
     """Episodes under physics never seen awake, and where they go."""
     from .probes import SEED
 
-    first = SEED + 1000 * seed + 700
-    return [(Plan(task, 64, first + 10 * i, physics), folder / f"shifted{i}") for i, physics in enumerate(SHIFTED)]
+    first, many = SEED + 1000 * seed + 700, round(64 * SHORT / seconds(task))
+    return [(Plan(task, many, first + 10 * i, physics), folder / f"shifted{i}") for i, physics in enumerate(SHIFTED)]
 
 
 def _joined(parts: list[Lived]) -> Lived:

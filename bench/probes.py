@@ -176,10 +176,15 @@ def judged(
     Returns:
         Of each set: ``whole`` or a group -> quantity -> R2 or balanced accuracy; NaN where there were too few samples.
     """
+    import torch
+
     from sage_ext.context.layout import GROUPS
 
     from .readout import WHOLE, Readout
 
+    # Episodes lie in memory by who acted in them; what chooses among probes has to be of all kinds.
+    order = torch.randperm(len(known), generator=torch.Generator().manual_seed(0))
+    known = known[order.to(known.device)]
     groups = groups or {name: group.slice for name, group in GROUPS.items()}
     found: list[dict[str, dict[str, list[float]]]] = [{part: {} for part in (WHOLE, *groups)} for _ in held_out]
     shared: dict[bytes, Readout] = {}
@@ -187,12 +192,13 @@ def judged(
     # Those that count at the same instants one after the other: they share what their probes are worked out from.
     for one, *others in sorted(asked, key=lambda every: every[0].counts.numpy().tobytes()):
         here, *there = (blocks(quantity.counts) for quantity in (one, *others))
+        here = here[order]
         key = b"".join(counts.numpy().tobytes() for counts in (here, *there))
         if key not in shared:
             told = [held[counts.to(held.device)] for (held, _), counts in zip(held_out, there, strict=True)]
             shared = {key: Readout(known[here.to(known.device)], told, groups)}
         truths = [blocks(other.values)[counts] for other, counts in zip(others, there, strict=True)]
-        for parts, scores in zip(found, shared[key].scores(blocks(one.values)[here], truths), strict=True):
+        for parts, scores in zip(found, shared[key].scores(blocks(one.values)[order][here], truths), strict=True):
             for part, score in scores.items():
                 parts[part].setdefault(one.name, []).append(score)
     return [
