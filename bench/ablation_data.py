@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 NOMINAL = ""
 VARIED = "randomisation=wide"
 WORLDS = 16
-LIVED = 144.0
-"""Lived by a policy in one process [s]."""
+LIVED = 288.0
+"""Lived by a policy in one process [s]; less would be spent on starting simulators."""
 FAMILIES = ("physical", "spatial", "temporal", "causal", "rearranged")
 RESEEN = "rearranged"
 """Of which a single look of each branch tells."""

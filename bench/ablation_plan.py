@@ -35,7 +35,7 @@ SHIFTED = tuple(
     )
     for gravity, friction in ((0.5, 0.4), (0.5, 1.6), (1.5, 0.4), (1.5, 1.6))
 )
-WAKE_RUNS = {"cpu": 2, "gpu": 20}
+WAKE_RUNS = {"cpu": 1, "gpu": 10}
 """Of each policy, before anyone sleeps."""
 
 HISTORY = 2
