@@ -93,10 +93,8 @@ def measure(options: argparse.Namespace) -> Table:
             raise SageError("--arms", name, "is no arm", f"use some of {', '.join(known)}")
     arms = [known[name] for name in options.arms or known]
     seeds = list(range(options.seed, options.seed + options.seeds))
-    budget = {
-        k: getattr(options, k)
-        for k in ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "device")
-    }
+    spent = ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "device")
+    budget = {key: getattr(options, key) for key in spent}
     table = Table("ablation", budget, seeds)
     prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
     found = {arm.name: [_done(options, arm, seed) for seed in seeds] for arm in arms}

@@ -69,19 +69,12 @@ class Plan:
         episodes: How many, over all policies.
         seed: Moves rooms, objects, physics and actions.
         physics: Settings of ``randomisation``.
-        lasting: Length of an episode [s]; :func:`seconds` of its task by default.
     """
 
     task: str
     episodes: int
     seed: int
     physics: tuple[str, ...] = ()
-    lasting: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Length of an episode [s]."""
-        return self.lasting or seconds(self.task)
 
 
 def seconds(task: str) -> float:
@@ -176,12 +169,12 @@ def _tensor(episodes: list[TensorDict], key: str | tuple[str, str]) -> Tensor:
 
 
 def _wake(policy: str, plan: Plan, episodes: int, runs: Path, worlds: int) -> None:
-    steps = round(plan.seconds * 30)
+    steps = round(seconds(plan.task) * 30)
     command(
         "wake",
         f"task.id={plan.task}",
         f"task.num_envs={min(worlds, episodes)}",
-        f"task.episode_length_s={plan.seconds}",
+        f"task.episode_length_s={seconds(plan.task)}",
         "task.segmentation=true",
         f"wake.policy={policy}",
         "wake.disturbance=0",

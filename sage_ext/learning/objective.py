@@ -149,7 +149,7 @@ class Objective(nn.Module):
         with torch.autocast(objects.device.type, enabled=False):
             regularity = epps_pulley(objects.flatten(0, 1) @ chance.lines[index]).mean()
         apart = objects[half:] - objects[:half]
-        read = {k: self.heads.read[k](apart) for k in batch.change if CHANGES[k].group == "objects"}
+        read = {k: self.heads.read[k](apart) for k in _of_objects(batch)}
         return self._sum_of_places(batch, regularity, read)
 
     def _sum_of_places(self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -172,7 +172,7 @@ class Objective(nn.Module):
         """
         batch.check(self.heads.bodies)
         if batch.actions.shape[1] == 1:
-            nothing = {k: torch.zeros_like(v) for k, v in batch.change.items() if CHANGES[k].group == "objects"}
+            nothing = {k: torch.zeros_like(batch.change[k]) for k in _of_objects(batch)}
             alike = torch.zeros(2 * len(batch.actions), 1, device=batch.actions.device)
             return self._sum_of_places(batch, epps_pulley(alike).mean(), nothing)
         there = self._presence(batch).flatten(0, 1)
@@ -271,6 +271,11 @@ def _told(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Kind of change -> by how much the branches differ, and where that is asked: what sleep says and the senses do."""
     change, asked = changes.sensed(batch.remembered, batch.varied, batch.present)
     return {**batch.change, **change}, {**batch.asked, **asked}
+
+
+def _of_objects(batch: Batch) -> list[str]:
+    """Kinds of change that are read from ``objects``, of those the batch tells."""
+    return [kind for kind in batch.change if CHANGES[kind].group == "objects"]
 
 
 def _felt(batch: Batch, there: Tensor) -> Tensor:
