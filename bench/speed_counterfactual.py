@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .speed_wake import _POOL
 from .table import OURS, Table, median_iqr
 from .timing import alternating, paired_ratio, synchronizer
 
@@ -43,16 +42,14 @@ def measure(env: Any, rounds: int, seed: int) -> dict[str, list[float]]:
     rows = env.snapshot()
     actions = 2 * torch.rand(env.num_envs, STEPS, env.action_width, generator=generator) - 1
     camera, sync, same = env.scene["camera"], synchronizer(env.device), [Variation()]
-    renderer = camera._renderer
-    pool = getattr(renderer, _POOL, None)
 
-    def pictures(threads: Any) -> None:
-        setattr(renderer, _POOL, threads)
+    def pictures(stock: bool) -> None:
+        camera._renderer.stock = stock
         try:
             for _ in range(PICTURES):
                 camera.update(0.0, force_recompute=True)
         finally:
-            setattr(renderer, _POOL, pool)
+            camera._renderer.stock = False
 
     def steps() -> None:
         for step in range(STEPS):
@@ -61,8 +58,8 @@ def measure(env: Any, rounds: int, seed: int) -> dict[str, list[float]]:
         env.discard_ticks()
 
     kinds: dict[str, tuple[Callable[[], object], int]] = {
-        STOCK: (lambda: pictures(None), PICTURES),
-        CAMERA: (lambda: pictures(pool), PICTURES),
+        STOCK: (lambda: pictures(True), PICTURES),
+        CAMERA: (lambda: pictures(False), PICTURES),
         RENDER: (lambda: [env.render_states(rows) for _ in range(PICTURES)], PICTURES),
         STEP: (steps, STEPS),
         RELIVE: (lambda: env.counterfactuals(rows, actions, same, senses=()), STEPS),

@@ -40,13 +40,11 @@ if TYPE_CHECKING:
     from sage_ext.mind import Mind
 
 CONTACTS = ("object_contacts", "skin_contacts")
-_POOL = "_threads"
-"""Attribute of our renderer that holds its threads; without them it is Isaac Lab's."""
 
 
 def two_renderers(env: Any) -> bool:
     """Whether our renderer casts rays otherwise than Isaac Lab's does."""
-    return getattr(env.scene["camera"]._renderer, _POOL, None) is not None and not str(env.device).startswith("cuda")
+    return hasattr(env.scene["camera"]._renderer, "stock") and not str(env.device).startswith("cuda")
 
 
 @contextmanager
@@ -59,9 +57,8 @@ def dressed(env: Any, kind: Kind) -> Iterator[None]:
     """
     camera, sensors = env.scene["camera"], env.scene.sensors
     kept, follows = dict(sensors), camera.cfg.update_latest_camera_pose
-    threads = getattr(camera._renderer, _POOL, None)
     if kind.stock:
-        setattr(camera._renderer, _POOL, None)
+        camera._renderer.stock = True
     if kind.case == BARE:
         for name in CONTACTS:
             del sensors[name]
@@ -73,7 +70,7 @@ def dressed(env: Any, kind: Kind) -> Iterator[None]:
         sensors.clear()
         sensors.update(kept)
         if kind.stock:
-            setattr(camera._renderer, _POOL, threads)
+            camera._renderer.stock = False
 
 
 def bare_step(env: Any, action: Tensor) -> None:

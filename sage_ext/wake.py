@@ -142,7 +142,7 @@ def wake(
             following, reward, terminated, truncated, extras = env.step(action)
             label = policy.label if isinstance(policy, Labelled) else None
             lived = remembered_step(env, obs, action, (reward, terminated, truncated), rows, marked, label)
-            memory.append(_fitting(memory, lived.cpu()))
+            memory.append(_fitting(memory, lived if action.is_cpu else lived.cpu()))
             over = terminated | truncated
             begin_anew(policy, over)
             if "success" in extras:

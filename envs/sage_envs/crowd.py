@@ -27,6 +27,8 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from .senses.kernel import Kernel
+
 wp.set_module_options({"enable_backward": False})
 
 BODY_RADIUS = 0.25
@@ -68,7 +70,7 @@ class Others:
         velocity: Their velocities (N, R, 2) [m/s].
         radius: Their radius [m].
         obstacles: Centres of round obstacles (N, M, 2) [m].
-        obstacle_radii: Their radii (M,) or (N, M) [m].
+        obstacle_radii: Their radii (N, M) [m].
     """
 
     position: Tensor
@@ -139,16 +141,11 @@ class Crowd:
             others: What else there is.
         """
         now = (self.position, self.velocity, self.desired_speed, self.itinerary, self.leg, self.leg_time, self.stride)
-        around = (others.position, others.velocity, others.obstacles)
-        self.position, self.velocity = torch.empty_like(self.position), torch.empty_like(self.velocity)
-        self.leg, self.leg_time = torch.empty_like(self.leg), torch.empty_like(self.leg_time)
-        self.stride, self.struck = torch.empty_like(self.stride), torch.empty_like(self.struck)
-        then = (self.position, self.velocity, self.leg, self.leg_time, self.stride, self.struck)
-        wp.init()
-        radii = others.obstacle_radii.expand(others.obstacles.shape[:2]).contiguous()
-        numbers = (wp.from_torch(radii), others.radius, self.half, dt)
-        inputs = [*map(_array, now), *map(_array, around), *numbers, *map(_array, then)]
-        wp.launch(_walk, dim=tuple(self.leg.shape), inputs=inputs, device=str(self.leg.device))
+        around = (others.position, others.velocity, others.obstacles, others.obstacle_radii)
+        changing = (self.position, self.velocity, self.leg, self.leg_time, self.stride, self.struck)
+        then = tuple(map(torch.empty_like, changing))
+        _launch(tuple(self.leg.shape), *now, *around, others.radius, self.half, dt, *then)
+        self.position, self.velocity, self.leg, self.leg_time, self.stride, self.struck = then
 
     # -- remembered and lived again ----------------------------------------------------------
 
@@ -178,12 +175,6 @@ class Crowd:
             self.leg_time,
             self.stride,
         )
-
-
-def _array(value: Tensor) -> wp.array:
-    """As Warp has it; what ends with coordinates (..., 2) as vectors."""
-    vectors = value.is_floating_point() and value.dim() > 2
-    return wp.from_torch(value.contiguous(), dtype=wp.vec2f) if vectors else wp.from_torch(value)
 
 
 @wp.func
@@ -294,3 +285,12 @@ def _walk(
         taken = taken + dt * rate
     struck[world, person] = taken >= 1.0
     new_stride[world, person] = taken - wp.floor(taken)
+
+
+_launch = Kernel(
+    _walk,
+    **dict.fromkeys(
+        ("position", "velocity", "itinerary", "movers", "mover_velocity", "obstacles", "new_position", "new_velocity"),
+        wp.vec2f,
+    ),
+)

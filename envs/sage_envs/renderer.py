@@ -2,8 +2,8 @@
 
 Warp runs a CPU kernel in one thread, but without the interpreter's lock, and the rays of a picture are
 independent. Plain scenes are cast tile by tile, see :mod:`sage_envs.rays`; of all others each thread casts
-some rows, for all worlds, with the stock kernel. Pixel for pixel it is the stock renderer's picture. On a
-GPU that one works unchanged.
+some rows, for all worlds, with the stock kernel. Pixel for pixel it is the stock renderer's picture. What the
+stock renderer alone can cast it casts in a thread beside the caller's. On a GPU it works unchanged.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class ThreadedRenderer(NewtonWarpRenderer):
         # The caller's thread casts rays as well, once it has done what it has to do meanwhile.
         self._threads = ThreadPoolExecutor(max_workers=max(1, count - 1), thread_name_prefix="rays")
         self._count, self._many = count, BANDS * count
+        self.stock = False
+        """Whether the stock renderer casts all rays in one thread, for comparison."""
         self.meanwhile: Callable[[], None] | None = None
         """Called once, while the rays of the next picture are cast: what the caller has to do anyway."""
         self._bands: dict[tuple[int, ...], list[Band]] = {}
@@ -88,8 +90,11 @@ class ThreadedRenderer(NewtonWarpRenderer):
         rays = render_data.camera_rays
         depth_clear = outputs.depth_image is not None and self.cfg.depth_clipping_behavior == "max"
         plain = outputs.hdr_color_image is None and not depth_clear and rays is not None
-        if self._threads is None or not plain or rays.device.is_cuda or rays.shape[1] < self._many:
+        if self.newton_sensor.model.device.is_cuda:
             super()._launch_render(render_data)
+            return
+        if self.stock or not plain or rays.shape[1] < self._many:
+            self._cast_stock(render_data)
             return
         config = self.newton_sensor.default_render_config
         config.max_distance = render_data.far_clip if render_data.far_clip is not None else self.cfg.max_distance
@@ -105,6 +110,14 @@ class ThreadedRenderer(NewtonWarpRenderer):
             render_data._copy_plane_depth()
             render_data._apply_depth_clipping(self.cfg.depth_clipping_behavior)
         render_data._convert_segmentation()
+
+    def _cast_stock(self, render_data: Any) -> None:
+        if self.meanwhile is None:
+            super()._launch_render(render_data)
+            return
+        rays = self._threads.submit(super()._launch_render, render_data)
+        self._do_meanwhile()
+        rays.result()
 
     def _share(self, work: Callable[[], None]) -> None:
         """Let all threads do what each does until nothing is left; this one does first what there is meanwhile."""

@@ -47,7 +47,7 @@ class Sizes:
     Attributes:
         options: Factors on what the scene was made with.
         index: Which of them each object has (N, B).
-        half_height: Half the heights of the objects when upright (N, B) [m]; one tensor that is written in place.
+        half_height: Half the heights of the objects when upright (N, B) [m].
     """
 
     def __init__(

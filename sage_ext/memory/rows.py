@@ -95,13 +95,14 @@ class Rows:
             values: For each leaf in order, ``(rows, *shape)`` on the CPU.
         """
         row = position % self._capacity
-        for leaf, value in zip(self._schema.leaves, values, strict=True):
-            size = leaf.row_bytes
-            data = memoryview(value.contiguous().as_strided((value.numel(),), (1,)).view(torch.uint8).numpy())
-            cut = (self._capacity - row) * size
-            with writing(self._folder, len(data)):
-                _write(self._files[leaf].fileno(), data[:cut], row * size)
-                _write(self._files[leaf].fileno(), data[cut:], 0)
+        with writing(self._folder, self._schema.row_bytes * len(values[0])):
+            for (leaf, file), value in zip(self._files.items(), values, strict=True):
+                size = leaf.row_bytes
+                data = memoryview(value.contiguous().as_strided((value.numel(),), (1,)).view(torch.uint8).numpy())
+                cut = (self._capacity - row) * size
+                _write(file.fileno(), data[:cut], row * size)
+                if cut < len(data):
+                    _write(file.fileno(), data[cut:], 0)
 
     def read(self, leaf: Leaf, rows: Tensor) -> Tensor:
         """Copy rows of one leaf.

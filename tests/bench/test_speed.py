@@ -244,7 +244,7 @@ def fake_env() -> tuple[object, FakeScene]:
 
     env, camera = Thing(), Thing()
     camera.cfg, camera._renderer = Thing(), Thing()
-    camera.cfg.update_latest_camera_pose, camera._renderer._threads = False, "pool"
+    camera.cfg.update_latest_camera_pose, camera._renderer.stock = False, False
     scene = FakeScene(camera=camera)
     scene.sensors = {"object_contacts": 1, "camera": camera, "skin_contacts": 2}
     env.scene = scene
@@ -259,11 +259,11 @@ def test_the_scene_is_dressed_and_put_back(case: str, stock: bool) -> None:
     with pytest.raises(KeyError), speed_wake.dressed(env, Kind(case, stock)):
         assert list(scene.sensors) == (["camera"] if case == BARE else list(sensors))
         assert camera.cfg.update_latest_camera_pose == (case == BARE)
-        assert camera._renderer._threads == (None if stock else "pool")
+        assert camera._renderer.stock == stock
         raise KeyError
     assert list(scene.sensors.items()) == list(sensors.items())
     assert camera.cfg.update_latest_camera_pose is False
-    assert camera._renderer._threads == "pool"
+    assert camera._renderer.stock is False
 
 
 def test_a_block_left_halfway_is_put_back() -> None:

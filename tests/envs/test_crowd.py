@@ -17,7 +17,7 @@ def others(worlds: int, movers: Tensor | None = None, obstacles: Tensor | None =
     nothing = torch.zeros(worlds, 0, 2)
     where = nothing if movers is None else movers
     pillars = nothing if obstacles is None else obstacles
-    return Others(where, torch.zeros_like(where), RADIUS, pillars, torch.full((pillars.shape[1],), PILLAR))
+    return Others(where, torch.zeros_like(where), RADIUS, pillars, torch.full(pillars.shape[:2], PILLAR))
 
 
 def people(start: list[list[float]], goal: list[list[float]], half: float = 20.0, worlds: int = 1) -> Crowd:

@@ -21,6 +21,9 @@ def test_a_launch_follows_what_is_written_in_place_and_what_moves() -> None:
         launch((4,), values, 2.0, out)
         torch.testing.assert_close(out, 2.0 * values)
         values += 1.0
+    elsewhere, there = torch.rand(4, 3), torch.zeros(4, 3)
+    launch((4,), elsewhere, 2.0, there)
+    torch.testing.assert_close(there, 2.0 * elsewhere)
     assert len(launch._prepared) == 1
     launch((4,), values, 3.0, out)
     torch.testing.assert_close(out, 3.0 * values)

@@ -57,7 +57,7 @@ def assert_stock_pictures(env: SageEnv, look: Callable[[], tuple[Tensor, Tensor]
     with patch.object(Tiles, "cast", autospec=True, side_effect=Tiles.cast) as cast:
         ours = outputs()
     assert cast.called
-    with patch.object(camera._renderer, "_threads", None):
+    with patch.object(camera._renderer, "stock", True):
         stock = outputs()
     assert ours.keys() == stock.keys()
     assert ours["rgb"].float().std() > 10 and ours["depth"].std() > 0.05, "there is something to see"

@@ -13,6 +13,7 @@ wp.set_module_options({"enable_backward": False})
 @wp.kernel
 def _arrive(
     emitted: wp.array3d[float],
+    loud: wp.array2d[bool],
     impulse: wp.array3d[float],
     distance: wp.array3d[float],
     gain: wp.array2d[float],
@@ -40,10 +41,11 @@ def _arrive(
             end = gain[row, body] / wp.max(distance[row, body, step], nearest)
             change = (end - begin) / float(length)
             start, first = step * length, step * length + int(held)
-            for sample in range(length):
-                arriving[row, first + sample] += emitted[body, world, start + sample] * (
-                    begin + change * float(sample + 1)
-                )
+            if loud[world, body]:
+                for sample in range(length):
+                    arriving[row, first + sample] += emitted[body, world, start + sample] * (
+                        begin + change * float(sample + 1)
+                    )
             begin = end
         kept_delay[world, ear, body] = held
         kept_weight[world, ear, body] = begin
@@ -54,6 +56,7 @@ _launch = Kernel(_arrive)
 
 def arrive(
     emitted: Tensor,
+    loud: Tensor,
     impulse: Tensor,
     distance: Tensor,
     gain: Tensor,
@@ -71,6 +74,7 @@ def arrive(
 
     Args:
         emitted: Pressure at 1 m of each body, S steps of P samples (B, N, S * P) [Pa m].
+        loud: Which of them sound at all (N, B) bool.
         impulse: Above 0 where a strike begins with a step (N, B, S).
         distance: At the ends of the steps (N * E, B, S) [m].
         gain: Share of the pressure that gets past what stands between (N * E, B).
@@ -82,5 +86,5 @@ def arrive(
         latest: Longest delay [samples].
         slack: How far a steady sound's delay may be off before it jumps [samples].
     """
-    tensors = (emitted, impulse, distance, gain, kept_weight, kept_delay, arriving)
+    tensors = (emitted, loud, impulse, distance, gain, kept_weight, kept_delay, arriving)
     _launch((len(arriving),), *tensors, nearest, slow, latest, slack)

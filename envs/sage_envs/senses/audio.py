@@ -24,6 +24,7 @@ from torch import Tensor
 from ..materials import MODES, Material, friction_noise
 from .arrival import arrive
 from .modes import rings
+from .rubbing import rub
 from .spectrogram import BANDS, FRAMES, WINDOW, log_mel
 
 SPEED_OF_SOUND = 343.0  # m/s
@@ -118,9 +119,9 @@ class ContactAudio:
 
         def loops(pitch: float) -> Tensor:
             rows = [friction_noise(*body, _NOISE_BLOCKS * step, rate, generator, pitch) for body in bodies]
-            return torch.stack(rows).view(len(bodies), _NOISE_BLOCKS, step).to(self.device)
+            return torch.stack(rows).view(len(bodies), -1).to(self.device)
 
-        self._noise = torch.stack((loops(1.0), loops(_ROLL_PITCH)))  # (2, B, blocks, P)
+        self._noise = torch.stack((loops(1.0), loops(_ROLL_PITCH)))  # (2, B, blocks * P)
         roughness = torch.tensor([material.roughness for material, _ in bodies], device=self.device)
         share = torch.tensor([[math.sqrt(_AIR * share)] for share in _EFFICIENCY], device=self.device)
         self._noise_gain = (share * roughness)[..., None]
@@ -185,15 +186,14 @@ class ContactAudio:
         self._check(impulse, slip_power, roll_power, distance, motor_speed, motor_torque, gain)
         part, worlds, steps = self._part, self.num_worlds, impulse.shape[2]
         length = steps * self.samples_per_step
-        emitted = self._struck(impulse)
-        emitted += self._rubbed(slip_power, roll_power).view_as(emitted)
+        emitted, loud = self._emit(impulse, slip_power, roll_power)
         if distance.dim() == 2:
             distance = distance[..., None].expand(-1, -1, steps)
         if gain is None:
             gain = torch.ones_like(distance[..., 0])
         arriving = torch.nn.functional.pad(part["pending"].flatten(0, 1), (0, length))
         how = (MIN_DISTANCE, self.sample_rate / SPEED_OF_SOUND, float(self._max_delay), float(_DELAY_SLACK))
-        arrive(emitted, impulse, distance, gain, part["weight"], part["delay"], arriving, *how)
+        arrive(emitted, loud, impulse, distance, gain, part["weight"], part["delay"], arriving, *how)
         heard = arriving.view(worlds, self.num_ears, -1)
         waveform = heard[..., :length] + self._motors(motor_speed, motor_torque).unsqueeze(1)
         self.waveform = waveform.flatten(0, 1)
@@ -203,29 +203,26 @@ class ContactAudio:
         part["pending"].copy_(heard[..., length:])
         return self.waveform
 
-    def _struck(self, impulse: Tensor) -> Tensor:
-        """What rings, Pa m at the bodies, (N, B, S) -> (B, N, S * P); modes carry over."""
+    def _emit(self, impulse: Tensor, slip_power: Tensor, roll_power: Tensor) -> tuple[Tensor, Tensor]:
+        """What rings and rubs, Pa m at the bodies (B, N, S * P), and which do (N, B) bool; modes and levels carry over.
+
+        Each input is (N, B, S).
+        """
         steps = impulse.shape[2]
         if steps not in self._rings:
             made = rings(self._log_pole, self._modal_gain, steps, self.samples_per_step)
             self._rings[steps] = made[0].to(self.device), made[1].to(self.device)
         sound, ends = self._rings[steps]
-        begin = torch.cat((self._part["modes"].flatten(2), impulse), dim=2).transpose(0, 1)
-        modes = torch.bmm(begin, ends).transpose(0, 1).view_as(self._part["modes"])
+        begin = torch.cat((self._part["modes"].flatten(2), impulse), dim=2)
+        rows = begin.transpose(0, 1)
+        modes = torch.bmm(rows, ends).transpose(0, 1).view_as(self._part["modes"])
         self._part["modes"].copy_(modes.masked_fill(modes.abs() < _INAUDIBLE, 0.0))
-        return torch.bmm(begin, sound)
-
-    def _rubbed(self, slip_power: Tensor, roll_power: Tensor) -> Tensor:
-        """Noise of scraping and rolling, Pa m at the bodies, (N, B, S) -> (B, N * S, P); amplitudes carry over."""
-        steps = slip_power.shape[2]
+        emitted = torch.bmm(rows, sound)
         level = torch.stack((slip_power, roll_power), dim=1).clamp_(min=0.0).sqrt_() * self._noise_gain
-        kept = self._part["rubbing"]
-        ends = torch.stack((torch.cat((kept[..., None], level[..., :-1]), dim=-1), level), dim=-1)
-        kept.copy_(level[..., -1])
-        glide = ends.permute(1, 2, 0, 3, 4).flatten(2, 3) @ self._glide_table  # (2, B, N * S, P)
-        block = (self._part["noise"].long() + torch.arange(steps, device=self.device)) % _NOISE_BLOCKS
-        scrape, roll = glide.mul_(self._noise.index_select(2, block.flatten()))
-        return scrape.add_(roll)
+        levels = torch.cat((self._part["rubbing"][..., None], level), dim=-1)
+        self._part["rubbing"].copy_(level[..., -1])
+        rub(levels, self._noise, self._part["noise"], emitted)
+        return emitted, begin.any(dim=2) | levels.any(dim=3).any(dim=1)
 
     def spectrogram(self) -> Tensor:
         """Levels of the last look in dB, (N * E, bands * 16), band-major: see :func:`~.spectrogram.log_mel`."""

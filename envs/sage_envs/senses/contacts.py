@@ -18,6 +18,8 @@ wp.set_module_options({"enable_backward": False})
 
 JITTER = 0.2
 """Growth of a resting contact's force from step to step that is solver noise, not a hit [N]."""
+CREEP = 1e-6
+"""Power of sliding and rolling at rest that is solver noise; 10 cm away it would be as loud as -75 dB [W]."""
 
 
 @wp.kernel
@@ -31,6 +33,7 @@ def _causes(
     fresh: wp.array[bool],
     dt: float,
     jitter: float,
+    creep: float,
     last: wp.array2d[float],
     causes: wp.array4d[float],
 ):
@@ -57,8 +60,12 @@ def _causes(
             slide_x = x - wp.lerp(before[world, body, 4], after[world, body, 4], blend) * support[world, body]
             slide_y = y + wp.lerp(before[world, body, 3], after[world, body, 3], blend) * support[world, body]
             slide = wp.sqrt(slide_x * slide_x + slide_y * slide_y)
-            causes[1, world, body, step] = wp.length(friction[world, newest_first, body]) * slide
-            causes[2, world, body, step] = grown * wp.max(wp.sqrt(x * x + y * y) - slide, 0.0)
+            sliding = wp.length(friction[world, newest_first, body]) * slide
+            rolling = grown * wp.max(wp.sqrt(x * x + y * y) - slide, 0.0)
+            if sliding > creep:
+                causes[1, world, body, step] = sliding
+            if rolling > creep:
+                causes[2, world, body, step] = rolling
     last[world, body] = size
 
 
@@ -92,4 +99,4 @@ def causes_of_sound(
         out: Gets impulse [N s], slipping and rolling power [W], oldest step first: (3, N, >= O + L, S) zeros, S <= H.
     """
     forces = (object_normal, friction, link_normal)
-    _launch(tuple(last.shape), *forces, before, after, support, fresh, dt, JITTER, last, out)
+    _launch(tuple(last.shape), *forces, before, after, support, fresh, dt, JITTER, CREEP, last, out)

@@ -12,9 +12,9 @@ MOST = 64
 
 
 class Kernel:
-    """A kernel whose launches are prepared once for tensors that stay where they are.
+    """A kernel whose launches are prepared once for tensors of the same shapes and strides.
 
-    Preparing takes several times as long as what small kernels do: give it tensors that are written in place.
+    Preparing takes several times as long as what small kernels do. Of a prepared launch only the addresses change.
 
     Args:
         kernel: A Warp kernel.
@@ -34,19 +34,23 @@ class Kernel:
             dim: Threads.
             *inputs: The kernel's arguments.
         """
-        key = (dim, *((x.data_ptr(), x.shape, x.stride()) if isinstance(x, Tensor) else x for x in inputs))
+        key = (dim, *((x.shape, x.stride()) if isinstance(x, Tensor) else x for x in inputs))
         launch = self._prepared.get(key)
         if launch is None:
             launch = self._prepare(dim, inputs)
             if len(self._prepared) >= MOST:
                 self._prepared.clear()
             self._prepared[key] = launch
+        # The bounds come first.
+        for parameter, x in zip(launch.params[1:], inputs, strict=True):
+            if isinstance(x, Tensor):
+                parameter.data = x.data_ptr()
         launch.launch()
 
     def _prepare(self, dim: tuple[int, ...], inputs: tuple[Tensor | float, ...]) -> wp.Launch:
         wp.init()
         device = next(str(x.device) for x in inputs if isinstance(x, Tensor))
-        # Bare descriptors: they do not keep the tensors, whose places are looked at before each launch.
+        # Bare descriptors: they do not keep the tensors.
         arguments = [
             wp.from_torch(x, dtype=kind, return_ctype=True) if isinstance(x, Tensor) else x
             for x, kind in zip(inputs, self._types, strict=True)

@@ -88,6 +88,8 @@ class PadTouch:
         """See :meth:`sage_envs.senses.touch.Touch.feel`."""
         force = self.forces(ticks).mean(dim=1)  # (N, L, M, 3)
         size = force.norm(dim=-1)
+        if not bool(size.any()):
+            return torch.zeros(len(size), self.width, device=size.device)
         pose = self._env.robot.data.body_link_pose_w.torch[:, self._bodies]
         shares = self.pad.spread(self.places(force, pose))
         if self._points is not None:

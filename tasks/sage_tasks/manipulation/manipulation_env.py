@@ -55,6 +55,9 @@ class ManipulationEnv(SageEnv):
         self.goal = torch.zeros(n, 3, device=device)
         self.chosen = torch.zeros(n, dtype=torch.long, device=device)
         self.succeeded = torch.zeros(n, dtype=torch.bool, device=device)
+        self._each = torch.arange(n, device=device)
+        yaw = torch.tensor([self.cfg.camera_yaw], device=device)
+        self._facing = quat_from_euler_xyz(torch.zeros_like(yaw), torch.zeros_like(yaw), yaw)
         self.robot = self.scene["robot"]
         self.arm = Arm(self)
         super()._setup()
@@ -81,8 +84,7 @@ class ManipulationEnv(SageEnv):
         """Pose of what carries the camera (N, 7)."""
         pose = self.robot.data.body_link_pose_w.torch[:, self._camera_body].clone()
         pose[:, :3] += self._mount
-        zero = torch.zeros_like(pose[:, 0])
-        pose[:, 3:] = quat_from_euler_xyz(zero, zero, zero + self.cfg.camera_yaw)
+        pose[:, 3:] = self._facing
         return pose
 
     def camera_pose(self) -> tuple[Tensor, Tensor]:
@@ -104,14 +106,14 @@ class ManipulationEnv(SageEnv):
 
     def chosen_position(self) -> Tensor:
         """Where the object is that the episode is about (N, 3) [m]."""
-        return self._of_chosen(self.object_pose())[:, :3]
+        return self._of_chosen(self.loose.data.body_link_pos_w.torch) - self.scene.env_origins
 
     def chosen_velocity(self) -> Tensor:
         """Its linear and angular velocity (N, 6)."""
         return self._of_chosen(self.loose.data.body_com_vel_w.torch)
 
     def _of_chosen(self, values: Tensor) -> Tensor:
-        return values[torch.arange(self.num_envs, device=self.device), self.chosen]
+        return values[self._each, self.chosen]
 
     def _which(self) -> Tensor:
         """The chosen object as one of all (N, B)."""
@@ -195,7 +197,7 @@ class ManipulationEnv(SageEnv):
     def _get_dones(self) -> tuple[Tensor, Tensor]:
         lost = self.chosen_position()[:, 2] < LOST
         broken = ~torch.isfinite(self.robot.data.joint_pos.torch).all(dim=1)
-        broken |= ~torch.isfinite(self.object_pose()).flatten(1).all(dim=1)
+        broken |= ~torch.isfinite(self.loose.data.body_link_pose_w.torch).flatten(1).all(dim=1)
         return lost | broken, self.episode_length_buf >= self.max_episode_length
 
     def _succeed(self, reached: Tensor) -> Tensor:

@@ -63,8 +63,13 @@ class SocialEnv(NavigationEnv):
         self.crowd = Crowd(n, count, LEGS, self.room_half, device)
         self.other_sources = tuple(Source(name, MATERIALS["rubber"], SOLE) for name in person_names(count))
         self._heels = torch.zeros(n, count, HISTORY, device=device)
-        self._everyone = torch.arange(n, device=device)
+        self._stances = torch.zeros(n, count, 7, device=device)
+        self._stances[..., 2] = self.scene.env_origins[:, None, 2] + PERSON_HEIGHT / 2
+        self._stances[..., 6] = 1.0
         self._round_radii = torch.tensor([t.radius for t in (*self.obstacles, *self.objects)], device=device)
+        places = torch.zeros(n, len(self._round_radii), 2, device=device)
+        mover = torch.zeros(n, 1, 2, device=device)
+        self._others = Others(mover, mover.clone(), ROVER_RADIUS, places, self._round_radii.repeat(n, 1))
         self._largest = torch.ones_like(self._round_radii)
         # Nobody begins where an object of any size would be.
         self._largest[len(self.obstacles) :] = max(self._options)
@@ -81,31 +86,23 @@ class SocialEnv(NavigationEnv):
         super()._apply_action()
 
     def _walk(self) -> None:
-        velocity = self.robot.data.body_com_vel_w.torch[:, self._camera_body, :2]
-        loose = self.loose.data.body_link_pos_w.torch - self.scene.env_origins.unsqueeze(1)
-        self.crowd.step(
-            self.physics_dt,
-            Others(
-                position=self._pose()[:, None, :2],
-                velocity=velocity.unsqueeze(1),
-                radius=ROVER_RADIUS,
-                obstacles=torch.cat([self._fixture_pose[:, :-1, :2], loose[..., :2]], dim=1),
-                obstacle_radii=self._round_radii * self._growth(),
-            ),
-        )
+        others, origins, standing = self._others, self.scene.env_origins[:, :2], len(self.obstacles)
+        rover = self.robot.data
+        others.velocity[:, 0] = rover.body_com_vel_w.torch[:, self._camera_body, :2]
+        torch.sub(rover.body_link_pos_w.torch[:, self._camera_body, :2], origins, out=others.position[:, 0])
+        others.obstacles[:, :standing] = self._fixture_pose[:, :-1, :2]
+        loose = self.loose.data.body_link_pos_w.torch[..., :2]
+        torch.sub(loose, origins.unsqueeze(1), out=others.obstacles[:, standing:])
+        torch.mul(self.sizes.scale, self._round_radii[standing:], out=others.obstacle_radii[:, standing:])
+        self.crowd.step(self.physics_dt, others)
         strike = STEP_IMPULSE * self.crowd.velocity.norm(dim=-1) * self.crowd.struck
         self._heels = torch.cat([self._heels[..., 1:], strike.unsqueeze(-1)], dim=-1)
-        self._put_people(self._everyone)
-
-    def _growth(self) -> Tensor:
-        """Sizes of pillars and loose objects, as factors (N, M)."""
-        return torch.nn.functional.pad(self.sizes.scale, (len(self.obstacles), 0), value=1.0)
+        torch.add(self.crowd.position, origins.unsqueeze(1), out=self._stances[..., :2])
+        self.people.write_body_link_pose_to_sim_index(body_poses=self._stances)
 
     def _put_people(self, ids: Tensor) -> None:
-        poses = torch.zeros(len(ids), self.crowd.position.shape[1], 7, device=self.device)
-        poses[..., :2], poses[..., 2], poses[..., 6] = self.crowd.position[ids], PERSON_HEIGHT / 2, 1.0
-        poses[..., :3] += self.scene.env_origins[ids].unsqueeze(1)
-        self.people.write_body_link_pose_to_sim_index(body_poses=poses, env_ids=ids.int())
+        self._stances[ids, :, :2] = self.crowd.position[ids] + self.scene.env_origins[ids, None, :2]
+        self.people.write_body_link_pose_to_sim_index(body_poses=self._stances[ids], env_ids=ids.int())
 
     def other_sounds(self, ticks: int) -> tuple[Tensor, Tensor]:
         """Footsteps."""
