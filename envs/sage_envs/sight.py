@@ -83,9 +83,14 @@ def _project(env: SageEnv, offset: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([row, column], -1), inside
 
 
-def objects_in_view(env: SageEnv) -> Tensor:
-    """Whether the centre of each loose object is in the last picture, not hidden and not tiny (N, B) bool."""
-    seen, depth = sight(env), env.scene["camera"].data.output["depth"].torch[..., 0]
+def objects_in_view(env: SageEnv, seen: Sight) -> Tensor:
+    """Whether the centre of each loose object is in the last picture, not hidden and not tiny (N, B) bool.
+
+    Args:
+        env: The environment.
+        seen: The objects as the cameras had them then.
+    """
+    depth = env.scene["camera"].data.output["depth"].torch[..., 0]
     height, width = depth.shape[1:]
     world = torch.arange(len(depth), device=depth.device).unsqueeze(1)
     row, column = seen.pixel.long().unbind(-1)

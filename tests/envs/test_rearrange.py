@@ -159,6 +159,7 @@ def test_sight_follows_each_look(env: SageEnv, rows: Tensor) -> None:
 def test_what_sight_says_is_in_view_is_in_the_depth_picture(env: SageEnv, rearranged: Tensor) -> None:
     """The ray through a ball's centre meets it a radius before that."""
     from sage_envs.sight import objects_in_view
+    from sage_envs.sight import sight as seen_now
 
     found = 0
     for some in rearranged.split(WORLDS):
@@ -166,7 +167,8 @@ def test_what_sight_says_is_in_view_is_in_the_depth_picture(env: SageEnv, rearra
         sight, depth = {k: v[:, 0] for k, v in lived["sight"].items()}, lived["start"]["depth"][..., 0]
         env.restore(some)
         env.look()
-        world, ball = (objects_in_view(env) & torch.tensor([False, True, False, False, True])).nonzero().unbind(1)
+        balls = torch.tensor([False, True, False, False, True])
+        world, ball = (objects_in_view(env, seen_now(env)) & balls).nonzero().unbind(1)
         assert sight["in_frame"][world, ball].all()
         row, column = sight["pixel"][world, ball].long().unbind(-1)
         centre = sight["position"][world, ball]

@@ -128,9 +128,10 @@ def live(
 
     def after(look: int) -> None:
         waves.append(hearing.waveform[:n].clone())
-        in_frame.append(sight(env).in_frame[:n])
+        seen = sight(env)
+        in_frame.append(seen.in_frame[:n])
         # Before the first picture there is no depth to tell by.
-        visible.append(objects_in_view(env)[:n] if look >= unseen else torch.zeros_like(in_frame[-1]))
+        visible.append(objects_in_view(env, seen)[:n] if look >= unseen else torch.zeros_like(in_frame[-1]))
 
     try:
         lived: Observations = relive(env, rows, actions, unseen=unseen, before_tick=before, after_look=after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from isaaclab.utils.math import quat_apply, quat_from_euler_xyz, quat_mul
+from isaaclab.utils.math import quat_apply, quat_mul
 from torch import Tensor
 
 VIEWPOINT_WIDTH = 5
@@ -27,6 +27,12 @@ def camera_pose(pose: Tensor, mount: Tensor, tilt: float, viewpoint: Tensor) -> 
     """
     quat = pose[:, 3:].contiguous()
     position = pose[:, :3] + quat_apply(quat, (mount + viewpoint[:, 2:]).contiguous())
-    zero = torch.zeros_like(viewpoint[:, 0])
-    turn = quat_from_euler_xyz(zero, tilt + viewpoint[:, 1], viewpoint[:, 0])
+    (yaw_sin, yaw_cos), (pitch_sin, pitch_cos) = _halves(viewpoint[:, 0]), _halves(tilt + viewpoint[:, 1])
+    turn = torch.stack([-yaw_sin * pitch_sin, yaw_cos * pitch_sin, yaw_sin * pitch_cos, yaw_cos * pitch_cos], dim=1)
     return position, quat_mul(quat, turn)
+
+
+def _halves(angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Sine and cosine of half an angle [rad]."""
+    half = 0.5 * angle
+    return half.sin(), half.cos()
