@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from sage_ext.errors import SageError
 
 from .held_out import FAMILY
-from .table import OURS, Table, arguments, run_bench, say
+from .held_out import seconds as lasting
+from .table import OURS, Table, add_workers, arguments, run_bench, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--policy", type=Path, metavar="DIR", help="a saved policy; needed")
     parser.add_argument("--task", choices=sorted(FAMILY), metavar="TASK", help="default: the run's own")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder in which the held-out episodes are kept")
+    add_workers(parser)
     return run_bench(measure, parser.parse_args(argv))
 
 
@@ -85,7 +87,7 @@ def measure(options: argparse.Namespace) -> Table:
         fit, judge = held_out(
             task, options.seed, options.preset, (options.keep or Path(scratch)) / task, options.workers
         )
-        table.budget["episodes"] = f"{len(fit)} to fit, {len(judge)} to judge, 2 s each"
+        table.budget["episodes"] = f"{len(fit)} to fit, {len(judge)} to judge, {lasting(task)} s each"
         say("compression: contexts and messages")
         known, told = messages(policy, fit), messages(policy, judge)
         compare(table, task, policy, (known, fit), (told, judge), options.seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from bench import compression, latency, probes
 from bench.held_out import Lived
 from bench.table import Table
 from sage_ext.context.encoder import ContextEncoder, Widths
+from sage_ext.errors import SageError
 from sage_ext.observation import ObservationSpec, SenseSpec
 from sage_ext.sage.core import CoreWidths, SageCore
 from sage_ext.sage.policy import SagePolicy
@@ -74,9 +77,19 @@ def test_rows_tell_what_each_arm_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["random", "variance:objects", "kept"] <= 1.0
 
 
-def test_needs_a_policy_and_a_task(tmp_path, capsys: pytest.CaptureFixture) -> None:
+def test_needs_a_policy_and_a_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     path = ["--json", str(tmp_path / "rows.json")]
     assert compression.main(path) == 2 and "--policy=: is missing" in capsys.readouterr().err
     make_policy().save(tmp_path / "policy")
     assert compression.main([*path, "--policy", str(tmp_path / "policy")]) == 2
     assert "--task=: is missing, and so is --run" in capsys.readouterr().err
+
+    def held_out(task: str, seed: int, preset: str, folder: Path, workers: int) -> None:
+        raise SageError("held-out episodes", f"{task}, {workers} workers", "are missing", "live some")
+
+    monkeypatch.setattr(probes, "held_out", held_out)
+    given = ["--policy", str(tmp_path / "policy"), "--task", "Sage-Lift", "--workers", "2"]
+    assert compression.main([*path, *given]) == 2
+    assert "held-out episodes=Sage-Lift, 2 workers: are missing" in capsys.readouterr().err
