@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,7 +43,7 @@ class Leaf:
         """Name of the leaf's file; quoted, so that no two keys share one and none leaves the folder."""
         return ".".join(quote(part, safe="").replace(".", "%2E") for part in self.key) + ".raw"
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one step."""
         return math.prod(self.shape) * self.dtype.itemsize
@@ -78,7 +79,7 @@ class Schema:
                 raise SageError(f"step.{key[0]}", found[0].shape, "must be one bool for each world", "convert it")
         return schema
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one step."""
         return sum(leaf.row_bytes for leaf in self.leaves)
