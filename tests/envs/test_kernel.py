@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import warp as wp
 
-from sage_envs.senses.kernel import MOST, Kernel
+from sage_envs.kernel import MOST, Kernel
 
 
 @wp.kernel(enable_backward=False)

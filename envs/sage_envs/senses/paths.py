@@ -13,7 +13,7 @@ import torch
 import warp as wp
 from torch import Tensor
 
-from .kernel import Kernel
+from ..kernel import Kernel
 
 wp.set_module_options({"enable_backward": False})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warp as wp
 from torch import Tensor
 
-from .kernel import Kernel
+from ..kernel import Kernel
 
 wp.set_module_options({"enable_backward": False})
 

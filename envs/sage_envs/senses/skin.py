@@ -7,7 +7,7 @@ import math
 import warp as wp
 from torch import Tensor
 
-from .kernel import Kernel
+from ..kernel import Kernel
 
 wp.set_module_options({"enable_backward": False})
 
