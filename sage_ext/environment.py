@@ -168,6 +168,17 @@ class Visible(Protocol):
         """What a world looks like, as plain data; see :mod:`sage_envs.scene_description`."""
 
 
+@runtime_checkable
+class Overlapping(Protocol):
+    """An environment that waits for pictures and can do something else meanwhile; not every one has to be.
+
+    Attributes:
+        meanwhile: What the next look does once, while its pictures are made; then it is None again.
+    """
+
+    meanwhile: Callable[[], None] | None
+
+
 def derived_seed(seed: int, *parts: object) -> int:
     """A seed of its own for each use, so that any part of a run can be drawn again by itself.
 

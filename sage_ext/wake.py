@@ -10,7 +10,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from .environment import Environment, Labelled, Policy, begin_anew, derived_seed
+from .environment import Environment, Labelled, Overlapping, Policy, begin_anew, derived_seed
 from .errors import SageError
 from .memory import Memory
 
@@ -19,7 +19,7 @@ LABELS = ("label", "labelled")
 
 
 def remembered_step(
-    env: Environment,
+    physics: dict[str, Tensor],
     obs: dict[str, Any],
     action: Tensor,
     outcome: tuple[Tensor, ...],
@@ -30,7 +30,7 @@ def remembered_step(
     """One step of all worlds as it goes into memory.
 
     Args:
-        env: The environment, for the physics in force.
+        physics: Gravity (N, 3) and friction (N,) in force, from :func:`in_force`.
         obs: What was observed before the action.
         action: The action (N, A).
         outcome: Reward, terminated, truncated, each (N,).
@@ -49,12 +49,17 @@ def remembered_step(
             "reward": reward.float(),
             "terminated": terminated,
             "truncated": truncated,
-            "physics": {"gravity": env.physics.gravity, "friction": env.physics.friction_scale},
+            "physics": physics,
             "snapshot": rows,
             "has_snapshot": marked,
         },
-        batch_size=[env.num_envs],
+        batch_size=[len(action)],
     )
+
+
+def in_force(env: Environment) -> dict[str, Tensor]:
+    """The physics of all worlds now: to be asked before a step, at whose end a reset may draw another."""
+    return {"gravity": env.physics.gravity, "friction": env.physics.friction_scale}
 
 
 def open_memory(path: Path, env: Environment, capacity: int) -> Memory:
@@ -68,7 +73,7 @@ def open_memory(path: Path, env: Environment, capacity: int) -> Memory:
     action = torch.zeros(n, *env.single_action_space.shape)  # type: ignore[misc]
     flags = torch.zeros(n, dtype=torch.bool)
     rows = env.snapshot()
-    example = remembered_step(env, obs, action, (torch.zeros(n), flags, flags), rows, flags)
+    example = remembered_step(in_force(env), obs, action, (torch.zeros(n), flags, flags), rows, flags)
     if (path / "meta.json").exists():
         memory = Memory.open(path)
         try:
@@ -87,6 +92,35 @@ def has_labels(memory: Memory) -> bool:
 
 def _fitting(memory: Memory, step: TensorDict) -> TensorDict:
     return step if has_labels(memory) else step.exclude(*LABELS)
+
+
+class _Writer:
+    """Writes steps into memory, each while the environment makes the next one's pictures if it can.
+
+    Args:
+        env: The environment.
+        memory: Where steps go.
+    """
+
+    def __init__(self, env: Environment, memory: Memory) -> None:
+        self._env, self._memory = env if isinstance(env, Overlapping) else None, memory
+        self._step: TensorDict | None = None
+
+    def append(self, step: TensorDict) -> None:
+        """Write one step of all worlds, now or later."""
+        self.settle()
+        step = step if step["action"].is_cpu else step.cpu()
+        if self._env is None:
+            self._memory.append(step)
+        else:
+            self._step, self._env.meanwhile = step, self.settle
+
+    def settle(self) -> None:
+        """Write what is not written yet."""
+        step, self._step = self._step, None
+        if step is not None and self._env is not None:
+            self._env.meanwhile = None
+            self._memory.append(step)
 
 
 def wake(
@@ -130,7 +164,7 @@ def wake(
         wave = (done + ended) // n
         memory.abandon()
         wave_seed = derived_seed(seed, "wave", wave)
-        policy = make_policy(wave_seed)
+        policy, writer = make_policy(wave_seed), _Writer(env, memory)
         obs, _ = env.reset(seed=wave_seed)
         clock = torch.zeros(n, dtype=torch.long, device=env.device)
         reached = torch.zeros(n, dtype=torch.bool, device=env.device)
@@ -139,10 +173,13 @@ def wake(
             marked = clock % snapshot_every == 0
             rows = env.snapshot() if bool(marked.any()) else no_rows
             action = policy.act(obs)
+            physics = in_force(env)
             following, reward, terminated, truncated, extras = env.step(action)
             label = policy.label if isinstance(policy, Labelled) else None
-            lived = remembered_step(env, obs, action, (reward, terminated, truncated), rows, marked, label)
-            memory.append(_fitting(memory, lived if action.is_cpu else lived.cpu()))
+            # The environment's next step may write into what it gave.
+            outcome = (reward.clone(), terminated.clone(), truncated.clone())
+            lived = remembered_step(physics, obs, action, outcome, rows, marked, label)
+            writer.append(_fitting(memory, lived))
             over = terminated | truncated
             begin_anew(policy, over)
             if "success" in extras:
@@ -155,6 +192,7 @@ def wake(
             if on_step is not None:
                 on_step(n, extras)
         successes += float(reached.sum())
+        writer.settle()
         memory.abandon()
         if on_wave is not None:
             on_wave(done + ended, successes)

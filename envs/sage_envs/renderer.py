@@ -116,16 +116,20 @@ class ThreadedRenderer(NewtonWarpRenderer):
             super()._launch_render(render_data)
             return
         rays = self._threads.submit(super()._launch_render, render_data)
-        self._do_meanwhile()
-        rays.result()
+        try:
+            self._do_meanwhile()
+        finally:
+            rays.result()
 
     def _share(self, work: Callable[[], None]) -> None:
         """Let all threads do what each does until nothing is left; this one does first what there is meanwhile."""
         jobs = [self._threads.submit(work) for _ in range(self._count - 1)]
-        self._do_meanwhile()
-        work()
-        for job in jobs:
-            job.result()
+        try:
+            self._do_meanwhile()
+            work()
+        finally:
+            for job in jobs:
+                job.result()
 
     def _cast_bands(self, render_data: Any) -> None:
         bands = self._split(render_data)

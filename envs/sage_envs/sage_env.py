@@ -46,6 +46,7 @@ class SageEnv(Relivable, Task):
         viewpoint: Turn and shift of each world's camera (N, 5): yaw and pitch [rad], forward,
             left and up [m]. Zero is the robot's own camera.
         generator: Source of all randomness of resets.
+        meanwhile: Done once, while the next look's pictures are made; see :class:`sage_ext.environment.Overlapping`.
         on_look: Called with each look of :meth:`observe`, the action that led to it (N, A), and whether something
             else than what was before begins with it (N,) bool; see :class:`sage_ext.environment.Visible`.
     """
@@ -101,6 +102,7 @@ class SageEnv(Relivable, Task):
         self._apparent: Appearance | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
+        self.meanwhile: Callable[[], None] | None = None
         self._begins = torch.ones(n, dtype=torch.bool, device=device)
 
     # -- stepping --------------------------------------------------------------------------
@@ -166,6 +168,9 @@ class SageEnv(Relivable, Task):
                 others["proprioceptive"], self.proprioceptive_layout = pack_proprioception(self._proprioception())
             others.update(audio=self.senses.hearing.heard.clone(), tactile=self.senses.taxels.clone())
             critic.update(self._critic())
+            task, self.meanwhile = self.meanwhile, None
+            if task is not None:
+                task()
 
         if wanted & {"visual", "depth"}:
             others["visual"], others["depth"] = self.look(sense)

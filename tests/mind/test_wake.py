@@ -63,6 +63,53 @@ def test_every_step_says_what_was_sensed_done_and_in_force(tmp_path: Path) -> No
             assert got["has_snapshot"].tolist() == [True, False] * 3
 
 
+class Patient(BallWorld):
+    """A box whose pictures take time, and whose flags are tensors that each step writes into."""
+
+    def __init__(self, worlds: int, steps: int, size: int) -> None:
+        super().__init__(worlds, steps, size)
+        self.meanwhile: Callable[[], None] | None = None
+        self._told: dict[str, torch.Tensor] = {}
+        self.done = 0
+
+    def step(self, action: torch.Tensor) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor, torch.Tensor, dict]:
+        seen, reward, *flags, extras = super().step(action)
+        flags = [self._kept(str(i), flag) for i, flag in enumerate(flags)]
+        task, self.meanwhile = self.meanwhile, None
+        if task is not None:
+            task()
+            self.done += 1
+        return seen, reward, *flags, extras
+
+    def _kept(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        return self._told.setdefault(name, value.clone()).copy_(value)
+
+
+def test_steps_written_while_pictures_are_made_are_the_same(tmp_path: Path) -> None:
+    plain, patient = BallWorld(3, 7, 16), Patient(3, 7, 16)
+    with open_memory(tmp_path / "a", plain, 100) as one, open_memory(tmp_path / "b", patient, 100) as other:
+        told = [wake(env, lambda s, env=env: Push(env, s), memory, 6, 3, 0)  # type: ignore[misc]
+                for env, memory in ((plain, one), (patient, other))]  # fmt: skip
+        assert told[0] == told[1] and equal(one, other)
+        # The last step of each of the two waves has no next one.
+        assert patient.done == 2 * 6
+
+
+def test_the_last_step_of_an_episode_has_its_own_physics(tmp_path: Path) -> None:
+    class Shifting(BallWorld):
+        def _place(self, which: torch.Tensor) -> None:
+            super()._place(which)
+            self.count = getattr(self, "count", 0) + 1
+            self.state["gravity"][which] = -float(self.count)
+
+    env = Shifting(1, 4, 16)
+    with open_memory(tmp_path / "m", env, 100) as memory:
+        wake(env, lambda s: Push(env, s), memory, 2, 2, 0)
+        for episode in memory.episodes:
+            gravity = memory.episode(episode)["physics", "gravity"]
+            assert (gravity == gravity[0]).all()
+
+
 def test_senses_are_neither_constant_nor_copies(remembered: tuple[BallWorld, Memory]) -> None:
     """Of the ball world itself: what is learned from it elsewhere must be there."""
     env, memory = remembered

@@ -150,7 +150,7 @@ class ManipulationEnv(SageEnv):
             "object_velocity": self.loose.data.body_com_vel_w.torch.clone(),
             "object_contact_force": self.scene["object_contacts"].data.net_normal_forces_w.torch.clone(),
             "object_size": self.sizes.edges,
-            "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device),
+            "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device, copy=True),
             "object_friction": self.physics.friction["objects"].to(self.device),
             "pad_force": self.touch.forces(1)[:, 0],
             "gravity": self.physics.gravity,

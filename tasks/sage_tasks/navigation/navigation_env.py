@@ -128,7 +128,7 @@ class NavigationEnv(SageEnv):
             "object_velocity": velocities,
             "object_contact_force": forces.clone(),
             "object_size": self.sizes.edges,
-            "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device),
+            "object_mass": self.loose.data.body_mass.torch.reshape(self.num_envs, -1).to(self.device, copy=True),
             "object_friction": friction["objects"].to(self.device),
             "obstacle_position": self._fixture_pose[:, :-1, :3].clone(),
             "obstacle_orientation": self._fixture_pose[:, :-1, 3:].clone(),
