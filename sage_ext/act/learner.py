@@ -23,6 +23,7 @@ from ..environment import derived_seed
 from ..memory import Memory
 from ..mind import Mind, ema
 from ..report import Reporter
+from ..sage.compression import CompressionHeads
 from ..sage.core import SageCore
 from ..sage.policy import SagePolicy
 from ..sleep.train import pace
@@ -33,6 +34,8 @@ SAVE_EVERY_S = 120.0
 """Least time between two checkpoints [s]; one also follows each round and each stop."""
 CALIBRATION = 2000
 """Contexts from which the compression starts."""
+KEPT = 0.3
+"""Weight of what the 256 numbers lose; see :class:`~sage_ext.sage.compression.CompressionHeads`."""
 PONDER = 0.001
 """Weight of the cost of H's steps."""
 NEARER = 0.8
@@ -41,6 +44,12 @@ SLOWER = 0.1
 """Learning rate of H and the compression beside that of L: each of their numbers has thousands of inputs, which would
 move it far at once."""
 LARGEST_GRADIENT = 1.0
+BUILD: dict[str, Callable[[Any], Any]] = {
+    "core": SageCore.from_config,
+    "learning": SageCore.from_config,
+    "heads": CompressionHeads.from_config,
+}
+"""What a checkpoint's modules are built by."""
 READ_EVERY = 25
 """Updates between two readings of the loss where reading it is to wait for it."""
 
@@ -99,16 +108,18 @@ class Learner:
         config, spec, folder = self._config, self._mind.acting.encoder.spec, self._run.acting
         width = int(self._space.shape[0])  # type: ignore[index]
         core = SageCore(spec, width, config.chunk, config.h_every, seed=derived_seed(self._seed, "core"))
+        heads = CompressionHeads(width, config.chunk, seed=derived_seed(self._seed, "compression"))
         saved = None
         if (folder / "checkpoint.json").is_file():
-            saved = checkpoint.load(folder, {"core": SageCore.from_config, "learning": SageCore.from_config})
+            saved = checkpoint.load(folder, BUILD)
             before: Any = saved.modules["learning"]
             if before.config() != core.config():
                 self._reporter.say("the core has another shape than before: it begins anew")
                 saved = None
         self.core = (core if saved is None else before).to(self._mind.device)
+        self._heads: Any = (heads if saved is None else saved.modules["heads"]).to(self._mind.device)
         self.average, self._enter = deepcopy(self.core), ema(config.average)
-        quick = list(self.core.fast.parameters())
+        quick = [*self.core.fast.parameters(), *self._heads.parameters()]
         slow = [*self.core.slow.parameters(), *self.core.bottleneck.parameters()]
         groups = [{"params": quick, "share": 1.0}, {"params": slow, "share": SLOWER}]
         self._optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -152,7 +163,7 @@ class Learner:
         return SagePolicy.for_space(self._mind.acting.encoder, self.average, self._space)
 
     def _save(self) -> None:
-        parts: dict[str, Any] = {"core": self.average, "learning": self.core}
+        parts: dict[str, Any] = {"core": self.average, "learning": self.core, "heads": self._heads}
         checkpoint.save(self._run.acting, parts, {"learned": self.learned}, self._optimizer)
 
     def _round(self) -> None:
@@ -220,7 +231,9 @@ class Learner:
             missed = (chunk - batch.target).abs().mean(-1)
             weight = batch.weight * self._nearer
             loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
-            (loss + PONDER * extras.cost.mean()).backward()
+            standard = self.core.bottleneck.standard(batch.context)
+            lost = self._heads(extras.message, standard, batch.target, batch.weight > 0, extras.thought)
+            (loss + KEPT * sum(lost.values()) + PONDER * extras.cost.mean()).backward()
         torch.nn.utils.clip_grad_norm_(self.core.parameters(), LARGEST_GRADIENT)
         self._optimizer.step()
         self._enter(list(self.average.parameters()), list(self.core.parameters()), self.learned["updates"])

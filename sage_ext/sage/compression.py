@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ class CompressionHeads(nn.Module):
     """What must be readable from the 256 numbers; needed in training only.
 
     Linear heads for the present context and for what the expert does, so that both are kept where a linear reading
-    finds them; a perceptron for the context a chunk of actions later, since that depends on the actions.
+    finds them; a perceptron for the context half a chunk of actions later, since that depends on the actions.
 
     Args:
         action_dim: Width of an action.
@@ -28,7 +30,8 @@ class CompressionHeads(nn.Module):
 
     def __init__(self, action_dim: int, chunk: int, hidden: int = 512, seed: int | None = None) -> None:
         super().__init__()
-        self.chunk = chunk
+        self._config = {"action_dim": action_dim, "chunk": chunk, "hidden": hidden}
+        self.ahead = max(1, chunk // 2)
         wide = sum(g.width for g in GROUPS.values())
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
@@ -36,42 +39,48 @@ class CompressionHeads(nn.Module):
             self.present = nn.Linear(MESSAGE_WIDTH, wide)
             self.act = nn.Linear(MESSAGE_WIDTH, chunk * action_dim)
             self.later = nn.Sequential(
-                nn.Linear(MESSAGE_WIDTH + chunk * action_dim, hidden), nn.SiLU(), nn.Linear(hidden, wide)
+                nn.Linear(MESSAGE_WIDTH + self.ahead * action_dim, hidden), nn.SiLU(), nn.Linear(hidden, wide)
             )
 
+    def config(self) -> dict[str, int]:
+        """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
+        return dict(self._config)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, int]) -> CompressionHeads:
+        """Inverse of :meth:`config`; weights are random."""
+        return cls(**config)
+
     def forward(
-        self, message: Tensor, context: Tensor, actions: Tensor, valid: Tensor, reset: Tensor | None = None
+        self, message: Tensor, context: Tensor, actions: Tensor, valid: Tensor, thought: Tensor
     ) -> dict[str, Tensor]:
-        """What is lost, each part about 1 where nothing is kept.
+        """What is lost in stretches of one episode each, every part about 1 where nothing is kept.
 
         Args:
             message: ``(B, T, 256)``.
             context: Standardised by the bottleneck, ``(B, T, 4096)``.
             actions: The expert's at each look and after it, ``(B, T, chunk, A)``.
-            valid: Which of them are of the look's own episode, ``(B, T, chunk)`` bool.
-            reset: ``(B, T)`` bool, true on the first look of an episode; None if none begins within the looks.
+            valid: Which of them are known, ``(B, T, chunk)`` bool.
+            thought: At which looks H ran, ``(B, T)`` bool: at others the message is of an earlier one.
 
         Returns:
             ``present``: error of the context told, all groups alike; ``act``: of the actions; ``later``: of the
-            context a chunk later, where that is of the same episode and among the T looks (else 0).
+            context half a chunk later, as far as that is among the T looks (else 0).
         """
-        present = group_mean((self.present(message) - context).square()).mean()
-        wrong = (self.act(message).view_as(actions) - actions).square() * valid.unsqueeze(-1)
-        act = wrong.sum() / (valid.sum().clamp(min=1) * actions.shape[-1])
-        later = self._later(message, context, actions, reset)
-        return {"present": present, "act": act, "later": later}
+        present = group_mean((self.present(message) - context).square()).mean(-1)
+        wrong = (self.act(message).view_as(actions) - actions).square().mean(-1)
+        act = _mean(wrong, valid & thought.unsqueeze(-1))
+        known = context.shape[1] - self.ahead
+        later = message.new_zeros(())
+        if known > 0:
+            given = torch.cat([message, actions[:, :, : self.ahead].flatten(2)], -1)[:, :known]
+            lost = group_mean((self.later(given) - context[:, self.ahead :]).square()).mean(-1)
+            later = _mean(lost, thought[:, :known])
+        return {"present": _mean(present, thought), "act": act, "later": later}
 
-    def _later(self, message: Tensor, context: Tensor, actions: Tensor, reset: Tensor | None) -> Tensor:
-        ahead = context.shape[1] - self.chunk
-        if ahead < 1:
-            return message.new_zeros(())
-        told = self.later(torch.cat([message, actions.flatten(2)], -1)[:, :ahead])
-        wrong = group_mean((told - context[:, self.chunk :]).square()).mean(-1)
-        if reset is None:
-            return wrong.mean()
-        episode = reset.cumsum(1)
-        same = episode[:, :ahead] == episode[:, self.chunk :]
-        return (wrong * same).sum() / same.sum().clamp(min=1)
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return (values * where).sum() / where.sum().clamp(min=1)
 
 
 def kept_variance(fit: tuple[Tensor, Tensor], judged: tuple[Tensor, Tensor]) -> dict[str, float]:

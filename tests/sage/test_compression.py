@@ -82,22 +82,33 @@ def test_kept_variance_tells_what_is_lost() -> None:
     assert kept["all"] == pytest.approx(1 / 16, abs=0.15)
 
 
-def test_heads_count_only_what_is_of_the_same_episode() -> None:
-    heads = CompressionHeads(2, 3, hidden=16, seed=0)
+def test_heads_count_only_what_is_known_and_freshly_thought() -> None:
+    heads = CompressionHeads(2, 4, hidden=16, seed=0)
     g = torch.Generator().manual_seed(0)
     message, context = torch.randn(1, 6, 256, generator=g), torch.randn(1, 6, 4096, generator=g)
-    actions, valid = torch.randn(1, 6, 3, 2, generator=g), torch.ones(1, 6, 3, dtype=torch.bool)
-    reset = torch.tensor([[False, False, False, True, False, False]])
-    valid[0, 1, 2] = valid[0, 2, 1:] = False
-    wild_actions = torch.where(valid.unsqueeze(-1), actions, 1e3)
-    wild_context = context.clone()
-    wild_context[0, 3:] = 1e3
-    plain = heads(message, context, actions, valid, reset)
-    assert torch.equal(heads(message, context, wild_actions, valid, reset)["act"], plain["act"])
-    # Each of the three looks a chunk ahead lies in the next episode.
-    assert plain["later"] == 0 and heads(message, wild_context, actions, valid, reset)["later"] == 0
-    assert heads(message, context, actions, valid)["later"] > 0.5
-    assert heads(message[:, :3], context[:, :3], actions[:, :3], valid[:, :3])["later"] == 0
+    actions, valid = torch.randn(1, 6, 4, 2, generator=g), torch.ones(1, 6, 4, dtype=torch.bool)
+    thought = torch.tensor([[True, False, False, True, False, False]])
+    valid[0, 3, 2:] = False
+    plain = heads(message, context, actions, valid, thought)
+    wild = torch.where((valid & thought.unsqueeze(-1)).unsqueeze(-1), actions, 1e3)
+    assert torch.equal(heads(message, context, wild, valid, thought)["act"], plain["act"])
+    stale = torch.where(thought.unsqueeze(-1), message, 1e3)
+    found = heads(stale, context, actions, valid, thought)
+    assert all(torch.equal(found[k], plain[k]) for k in plain)
+    # What is told of later is the context two looks after each thought.
+    unasked = context.clone()
+    unasked[0, [1, 4]] = 1e3
+    assert torch.equal(heads(message, unasked, actions, valid, thought)["later"], plain["later"])
+    unasked[0, 5] = 1e3
+    assert heads(message, unasked, actions, valid, thought)["later"] > 1e3
+    few = [x[:, :2] for x in (message, context, actions, valid, thought)]
+    assert plain["later"] > 0.5 and heads(*few)["later"] == 0
+
+
+def test_heads_are_built_again_from_their_config() -> None:
+    heads = CompressionHeads(2, 3, hidden=16)
+    again = CompressionHeads.from_config(heads.config())
+    again.load_state_dict(heads.state_dict())
 
 
 def test_training_brings_into_the_message_what_the_actions_need() -> None:
@@ -118,7 +129,7 @@ def test_training_brings_into_the_message_what_the_actions_need() -> None:
     losses = []
     for _ in range(25):
         extras = core.sequence(looks, senses)[2]
-        parts = heads(extras.message, core.bottleneck.standard(looks), actions, valid)
+        parts = heads(extras.message, core.bottleneck.standard(looks), actions, valid, extras.thought)
         optimizer.zero_grad()
         sum(parts.values()).backward()  # type: ignore[union-attr]
         optimizer.step()
