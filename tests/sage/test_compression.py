@@ -109,6 +109,7 @@ def test_heads_are_built_again_from_their_config() -> None:
     heads = CompressionHeads(2, 3, hidden=16)
     again = CompressionHeads.from_config(heads.config())
     again.load_state_dict(heads.state_dict())
+    assert again.config() == heads.config() and again.ahead == heads.ahead == 1
 
 
 def test_training_brings_into_the_message_what_the_actions_need() -> None:
