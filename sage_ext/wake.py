@@ -106,6 +106,15 @@ class _Writer:
         self._env, self._memory = env if isinstance(env, Overlapping) else None, memory
         self._step: TensorDict | None = None
 
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is left; of a wave that was cut short nothing counts, and the environment may outlive memory."""
+        if kind is not None and self._env is not None:
+            self._step = self._env.meanwhile = None
+        self.settle()
+
     def append(self, step: TensorDict) -> None:
         """Write one step of all worlds, now or later."""
         self.settle()
@@ -164,35 +173,35 @@ def wake(
         wave = (done + ended) // n
         memory.abandon()
         wave_seed = derived_seed(seed, "wave", wave)
-        policy, writer = make_policy(wave_seed), _Writer(env, memory)
+        policy = make_policy(wave_seed)
         obs, _ = env.reset(seed=wave_seed)
         clock = torch.zeros(n, dtype=torch.long, device=env.device)
         reached = torch.zeros(n, dtype=torch.bool, device=env.device)
         finished = torch.zeros(n, dtype=torch.bool, device=env.device)
-        while not bool(finished.all()):
-            marked = clock % snapshot_every == 0
-            rows = env.snapshot() if bool(marked.any()) else no_rows
-            action = policy.act(obs)
-            physics = in_force(env)
-            following, reward, terminated, truncated, extras = env.step(action)
-            label = policy.label if isinstance(policy, Labelled) else None
-            # The environment's next step may write into what it gave.
-            outcome = (reward.clone(), terminated.clone(), truncated.clone())
-            lived = remembered_step(physics, obs, action, outcome, rows, marked, label)
-            writer.append(_fitting(memory, lived))
-            over = terminated | truncated
-            begin_anew(policy, over)
-            if "success" in extras:
-                reached |= extras["success"] & ~finished
-            ended += int((over & ~finished).sum())
-            finished |= over
-            clock = torch.where(over, 0, clock + 1)
-            obs = following
-            steps += n
-            if on_step is not None:
-                on_step(n, extras)
+        with _Writer(env, memory) as writer:
+            while not bool(finished.all()):
+                marked = clock % snapshot_every == 0
+                rows = env.snapshot() if bool(marked.any()) else no_rows
+                action = policy.act(obs)
+                physics = in_force(env)
+                following, reward, terminated, truncated, extras = env.step(action)
+                label = policy.label if isinstance(policy, Labelled) else None
+                # The environment's next step may write into what it gave.
+                outcome = (reward.clone(), terminated.clone(), truncated.clone())
+                lived = remembered_step(physics, obs, action, outcome, rows, marked, label)
+                writer.append(_fitting(memory, lived))
+                over = terminated | truncated
+                begin_anew(policy, over)
+                if "success" in extras:
+                    reached |= extras["success"] & ~finished
+                ended += int((over & ~finished).sum())
+                finished |= over
+                clock = torch.where(over, 0, clock + 1)
+                obs = following
+                steps += n
+                if on_step is not None:
+                    on_step(n, extras)
         successes += float(reached.sum())
-        writer.settle()
         memory.abandon()
         if on_wave is not None:
             on_wave(done + ended, successes)

@@ -95,6 +95,16 @@ def test_steps_written_while_pictures_are_made_are_the_same(tmp_path: Path) -> N
         assert patient.done == 2 * 6
 
 
+def test_a_wave_that_is_cut_short_leaves_the_environment_nothing_to_do(tmp_path: Path) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    env = Patient(3, 7, 16)
+    with open_memory(tmp_path / "m", env, 100) as memory, pytest.raises(KeyboardInterrupt):
+        wake(env, lambda s: Push(env, s), memory, 3, 3, 0, on_step=cut)
+    assert env.meanwhile is None
+
+
 def test_the_last_step_of_an_episode_has_its_own_physics(tmp_path: Path) -> None:
     class Shifting(BallWorld):
         def _place(self, which: torch.Tensor) -> None:
