@@ -11,10 +11,10 @@ from isaaclab.utils import configclass
 
 from .paths import assets_dir
 from .scene_parts import (
-    HISTORY,
     Color,
     Thing,
     camera,
+    contacts,
     daylight,
     fixed_body,
     goal_marker,
@@ -90,11 +90,7 @@ class RoomSceneCfg(InteractiveSceneCfg):
     )
     light: AssetBaseCfg = daylight()
     object_contacts: ContactSensorCfg = object_contacts()
-    skin_contacts: ContactSensorCfg = ContactSensorCfg(
-        prim_path="{ENV_REGEX_NS}/robot/chassis",
-        history_length=HISTORY,
-        filter_prim_paths_expr=[f"{{ENV_REGEX_NS}}/{t.name}" for t in (*OBJECTS, *OBSTACLES)],
-    )
+    skin_contacts: ContactSensorCfg = contacts("robot/chassis", (t.name for t in (*OBJECTS, *OBSTACLES)))
     camera: CameraCfg = camera(focal_length=12.0, far=20.0)
 
     def __post_init__(self) -> None:

@@ -100,6 +100,7 @@ class SageEnv(Relivable, Task):
         self.randomiser = Randomiser(self)
         self._ticks = 0
         self._apparent: Appearance | None = None
+        self._eye: Tensor | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
         self.meanwhile: Callable[[], None] | None = None
@@ -269,9 +270,12 @@ class SageEnv(Relivable, Task):
             meanwhile()
         if self._apparent is not None:
             self._apparent.place()
-        position, quat = self.camera_pose()
-        # Turned here: Isaac Lab's own conversion goes through matrices and takes as long as ten of these products.
-        camera.set_world_poses(position, quat_mul(quat, self._to_opengl), convention="opengl")
+        pose = torch.cat(self.camera_pose(), dim=1)
+        # A camera on a stand seldom moves.
+        if self._eye is None or not torch.equal(pose, self._eye):
+            # Turned here: Isaac Lab's own conversion goes through matrices and takes as long as ten of these products.
+            camera.set_world_poses(pose[:, :3], quat_mul(pose[:, 3:], self._to_opengl), convention="opengl")
+            self._eye = pose
         camera.update(0.0, force_recompute=True)
         out = camera.data.output
         depth = torch.nan_to_num(out["depth"].torch, nan=0.0, posinf=0.0, neginf=0.0)

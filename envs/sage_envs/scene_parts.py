@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import isaaclab.sim as sim_utils
 from isaaclab.assets import AssetBaseCfg, RigidObjectCfg
@@ -176,7 +178,24 @@ def daylight() -> AssetBaseCfg:
 
 def object_contacts() -> ContactSensorCfg:
     """Contact forces on all loose bodies, which are named ``object_*``."""
-    return ContactSensorCfg(prim_path="{ENV_REGEX_NS}/object_.*", history_length=HISTORY, track_friction_forces=True)
+    return contacts("object_.*", track_friction_forces=True)
+
+
+def contacts(bodies: str, partners: Iterable[str] = (), **settings: Any) -> ContactSensorCfg:
+    """Contact forces on bodies, step by step.
+
+    Args:
+        bodies: Path of the bodies within a world, as a regular expression.
+        partners: Names of bodies whose forces are told apart.
+        **settings: Of :class:`isaaclab.sensors.ContactSensorCfg`.
+    """
+    return ContactSensorCfg(
+        class_type="sage_envs.contact_sensor:contact_sensor",
+        prim_path=f"{{ENV_REGEX_NS}}/{bodies}",
+        history_length=HISTORY,
+        filter_prim_paths_expr=[f"{{ENV_REGEX_NS}}/{name}" for name in partners],
+        **settings,
+    )
 
 
 def camera(focal_length: float, far: float) -> CameraCfg:

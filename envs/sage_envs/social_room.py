@@ -10,7 +10,7 @@ from isaaclab_tasks.utils import preset
 
 from .crowd import BODY_RADIUS
 from .room import OBJECTS, RoomSceneCfg, enclose, goal_post
-from .scene_parts import HISTORY, Color, Thing, fixed_body, loose_body, surface
+from .scene_parts import Color, Thing, contacts, fixed_body, loose_body, surface
 
 SOCIAL_ROOM_HALF = 3.5
 """Half the inner edge of the room [m]."""
@@ -65,11 +65,7 @@ def _people(count: int) -> RigidObjectCollectionCfg:
 
 def _skin(count: int) -> ContactSensorCfg:
     partners = [*(t.name for t in SOCIAL_OBJECTS), *person_names(count), *(t.name for t in PILLARS)]
-    return ContactSensorCfg(
-        prim_path="{ENV_REGEX_NS}/robot/chassis",
-        history_length=HISTORY,
-        filter_prim_paths_expr=[f"{{ENV_REGEX_NS}}/{name}" for name in partners],
-    )
+    return contacts("robot/chassis", partners)
 
 
 @configclass

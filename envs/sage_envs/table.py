@@ -12,7 +12,7 @@ from isaaclab_assets.robots.franka import FRANKA_PANDA_CFG
 from isaaclab_tasks.utils import preset
 
 from .paths import assets_dir
-from .scene_parts import HISTORY, Thing, camera, daylight, loose_body, object_contacts, slab
+from .scene_parts import Thing, camera, contacts, daylight, loose_body, object_contacts, slab
 
 OBJECTS: tuple[Thing, ...] = (
     Thing("object_0", "box", "wood", 0.025, 0.05, 0.08, (0.72, 0.45, 0.20)),
@@ -93,11 +93,8 @@ class TableSceneCfg(InteractiveSceneCfg):
     goal: RigidObjectCfg | None = None
     light: AssetBaseCfg = daylight()
     object_contacts: ContactSensorCfg = object_contacts()
-    skin_contacts: ContactSensorCfg = ContactSensorCfg(
-        prim_path="{ENV_REGEX_NS}/robot/panda_(left|right)finger",
-        history_length=HISTORY,
-        filter_prim_paths_expr=[f"{{ENV_REGEX_NS}}/{t.name}" for t in OBJECTS],
-        max_contact_data_count_per_prim=32,
+    skin_contacts: ContactSensorCfg = contacts(
+        "robot/panda_(left|right)finger", (t.name for t in OBJECTS), max_contact_data_count_per_prim=32
     )
     camera: CameraCfg = camera(focal_length=22.0, far=10.0)
 
