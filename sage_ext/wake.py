@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class _Writer:
 
     def __init__(self, env: Environment, memory: Memory) -> None:
         self._env, self._memory = env if isinstance(env, Overlapping) else None, memory
-        self._step: TensorDict | None = None
+        self._step: Callable[[], TensorDict] | None = None
 
     def __enter__(self) -> _Writer:
         return self
@@ -115,21 +116,27 @@ class _Writer:
             self._step = self._env.meanwhile = None
         self.settle()
 
-    def append(self, step: TensorDict) -> None:
-        """Write one step of all worlds, now or later."""
+    def append(self, step: Callable[[], TensorDict]) -> None:
+        """Write one step of all worlds, now or later.
+
+        Args:
+            step: Gives the step; asked once.
+        """
         self.settle()
-        step = step if step["action"].is_cpu else step.cpu()
+        self._step = step
         if self._env is None:
-            self._memory.append(step)
+            self.settle()
         else:
-            self._step, self._env.meanwhile = step, self.settle
+            self._env.meanwhile = self.settle
 
     def settle(self) -> None:
         """Write what is not written yet."""
-        step, self._step = self._step, None
-        if step is not None and self._env is not None:
+        if self._env is not None:
             self._env.meanwhile = None
-            self._memory.append(step)
+        make, self._step = self._step, None
+        if make is not None:
+            step = _fitting(self._memory, make())
+            self._memory.append(step if step["action"].is_cpu else step.cpu())
 
 
 def wake(
@@ -188,8 +195,7 @@ def wake(
                 label = policy.label if isinstance(policy, Labelled) else None
                 # The environment's next step may write into what it gave.
                 outcome = (reward.clone(), terminated.clone(), truncated.clone())
-                lived = remembered_step(physics, obs, action, outcome, rows, marked, label)
-                writer.append(_fitting(memory, lived))
+                writer.append(partial(remembered_step, physics, obs, action, outcome, rows, marked, label))
                 over = terminated | truncated
                 begin_anew(policy, over)
                 if "success" in extras:

@@ -30,7 +30,7 @@ class CapturedContactSensor(OvContactSensor):
     def __init__(self, cfg: ContactSensorCfg) -> None:
         super().__init__(cfg)
         self._captured: tuple[float, wp.Graph] | None = None
-        self._ran = False
+        self._data_dirty, self._ran = True, False
 
     def update(self, dt: float, force_recompute: bool = False) -> None:
         """See :meth:`isaaclab.sensors.SensorBase.update`."""

@@ -44,9 +44,9 @@ def forces(env: SageEnv, name: str) -> dict[str, Tensor]:
 def test_it_tells_what_isaac_labs_sensor_tells() -> None:
     import gymnasium as gym
     from isaaclab.sensors import ContactSensorCfg
-    from sage_envs.contact_sensor import CapturedContactSensor
 
     import sage_tasks  # noqa: F401
+    from sage_envs.contact_sensor import CapturedContactSensor
     from sage_tasks.make import load_cfg
 
     cfg = load_cfg(gym.spec("Sage-Lift").kwargs["env_cfg_entry_point"], num_envs=WORLDS, seed=0, device="cpu")

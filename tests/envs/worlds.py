@@ -219,7 +219,7 @@ def scene_gaps(env: SageEnv, assets: Sequence[str] = ()) -> dict[str, float]:
     drawn = scene.poses({name: value[-1].cpu().numpy() for name, value in truth.items()})
     gaps = {}
     for asset in (env.robot, env.loose, *(getattr(env, name) for name in assets)):
-        asset.update(0.0)
+        asset.update(env.physics_dt)
         poses = asset.data.body_link_pose_w.torch[-1].clone()
         poses[:, :3] -= env.scene.env_origins[-1]
         for name, pose in zip(asset.body_names, poses.double(), strict=True):

@@ -93,9 +93,17 @@ def test_resets_place_people_apart_and_inside(blind: SocialEnv) -> None:
     assert legs.min() > 1.9
     gap = (goals.flatten(1, 2).unsqueeze(2) - critic["obstacle_position"][:, None, :, :2]).norm(dim=-1)
     assert gap.min() > 0.2 + BODY_RADIUS
+
     # What the engine has is what the task says.
-    where = blind.people.data.body_link_pos_w.torch - blind.scene.env_origins.unsqueeze(1)
-    torch.testing.assert_close(where[..., :2], people, rtol=0.0, atol=1e-5)
+    def where() -> Tensor:
+        blind.people.update(blind.physics_dt)
+        return (blind.people.data.body_link_pos_w.torch - blind.scene.env_origins.unsqueeze(1))[..., :2]
+
+    torch.testing.assert_close(where(), people, rtol=0.0, atol=1e-5)
+    observation, *_ = blind.step(torch.zeros(WORLDS, 2))
+    walked = observation["critic"]["person_position"]
+    assert (walked - people).norm(dim=-1).min() > 0.0
+    torch.testing.assert_close(where(), walked, rtol=0.0, atol=1e-5)
 
 
 def test_a_seed_is_an_episode(blind: SocialEnv) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from isaaclab.assets import RigidObjectCollection
 from torch import Tensor
 
 from sage_envs.crowd import BODY_RADIUS, LEAST_DESIRED_SPEED, Crowd, Others
 from sage_envs.materials import MATERIALS
+from sage_envs.moved import Moved
 from sage_envs.scene_description import PLACE, Follow
 from sage_envs.scene_parts import HISTORY
 from sage_envs.senses.audio import Source
@@ -58,14 +58,13 @@ class SocialEnv(NavigationEnv):
     def _setup(self) -> None:
         n, device = self.num_envs, self.device
         # Nothing but the crowd moves people: they need not be read back.
-        self.people: RigidObjectCollection = self.scene.rigid_object_collections.pop("people")
-        count = len(self.people.body_names)
+        self.people = self.scene.rigid_object_collections.pop("people")
+        self._stances, count = Moved(self.people, n, device), len(self.people.body_names)
         self.crowd = Crowd(n, count, LEGS, self.room_half, device)
         self.other_sources = tuple(Source(name, MATERIALS["rubber"], SOLE) for name in person_names(count))
         self._heels = torch.zeros(n, count, HISTORY, device=device)
-        self._stances = torch.zeros(n, count, 7, device=device)
-        self._stances[..., 2] = self.scene.env_origins[:, None, 2] + PERSON_HEIGHT / 2
-        self._stances[..., 6] = 1.0
+        self._stances.pose[..., 2] = self.scene.env_origins[:, None, 2] + PERSON_HEIGHT / 2
+        self._stances.pose[..., 6] = 1.0
         self._round_radii = torch.tensor([t.radius for t in (*self.obstacles, *self.objects)], device=device)
         places = torch.zeros(n, len(self._round_radii), 2, device=device)
         mover = torch.zeros(n, 1, 2, device=device)
@@ -97,12 +96,12 @@ class SocialEnv(NavigationEnv):
         self.crowd.step(self.physics_dt, others)
         strike = STEP_IMPULSE * self.crowd.velocity.norm(dim=-1) * self.crowd.struck
         self._heels = torch.cat([self._heels[..., 1:], strike.unsqueeze(-1)], dim=-1)
-        torch.add(self.crowd.position, origins.unsqueeze(1), out=self._stances[..., :2])
-        self.people.write_body_link_pose_to_sim_index(body_poses=self._stances)
+        torch.add(self.crowd.position, origins.unsqueeze(1), out=self._stances.pose[..., :2])
+        self._stances.write()
 
     def _put_people(self, ids: Tensor) -> None:
-        self._stances[ids, :, :2] = self.crowd.position[ids] + self.scene.env_origins[ids, None, :2]
-        self.people.write_body_link_pose_to_sim_index(body_poses=self._stances[ids], env_ids=ids.int())
+        self._stances.pose[ids, :, :2] = self.crowd.position[ids] + self.scene.env_origins[ids, None, :2]
+        self._stances.put(ids)
 
     def other_sounds(self, ticks: int) -> tuple[Tensor, Tensor]:
         """Footsteps."""
