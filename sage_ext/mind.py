@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -101,7 +102,8 @@ class Mind:
     ) -> Mind:
         """A mind that goes on in another environment, with what it learned before.
 
-        The senses stay the same; actions may have another width, see :meth:`ContextPredictor.take`.
+        The senses stay the same; actions may have another width and scenes another number of loose objects, see
+        :meth:`ContextPredictor.take` and :meth:`ChangeHeads.take`.
 
         Args:
             folder: Where :meth:`save` wrote it.
@@ -112,30 +114,33 @@ class Mind:
             device: Torch device.
 
         Raises:
-            SageError: The environment has other senses, or another number of loose objects.
+            SageError: The environment has other senses.
         """
         mind = cls.load(folder, config, device)
         known = mind.objective.encoder.spec
         for name in [*known.senses, *spec.senses]:
             if known.senses.get(name) != spec.senses.get(name):
                 raise SageError("after", folder.parent, f"its mind knows another {name} sense", "keep task.resolution")
-        if mind.objective.heads.bodies != bodies:
-            problem = f"its mind reads {mind.objective.heads.bodies} loose objects, this task has {bodies}"
-            raise SageError("after", folder.parent, problem, "begin without it")
-        mind._take(action_dim + SPEED_WIDTH)
+        mind._take(action_dim + SPEED_WIDTH, bodies)
         # Which sleep it was in is of no meaning here.
         mind.learned = {k: v for k, v in mind.learned.items() if k in FRESH}
         return mind
 
-    def _take(self, action_dim: int) -> None:
+    def _take(self, action_dim: int, bodies: int) -> None:
         learning, averaged = self.objective, cast(Objective, self.average.module)
-        predictor = learning.predictor
-        weight = predictor.act.weight
-        for key, value in self.optimizer.state.get(weight, {}).items():
-            if value.dim() and action_dim > predictor.action_dim:
-                self.optimizer.state[weight][key] = predictor.wider(value, action_dim)
+        predictor, heads = learning.predictor, learning.heads
+        grown: dict[Any, Callable[[Tensor], Tensor]] = {}
+        if action_dim > predictor.action_dim:
+            grown[predictor.act.weight] = lambda value: predictor.wider(value, action_dim)
+        if bodies > heads.bodies:
+            for name, layer in heads.read.items():
+                grown[layer.weight] = partial(heads.larger, name, bodies=bodies)
+        for weight, grow in grown.items():
+            state = self.optimizer.state.get(weight, {})
+            state.update({key: grow(value) for key, value in state.items() if value.dim()})
         for each in (learning, averaged):
             each.predictor.take(action_dim)
+            each.heads.take(bodies)
 
     def save(self, folder: Path) -> None:
         """Write everything needed to go on exactly.

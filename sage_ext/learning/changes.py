@@ -10,8 +10,8 @@ transforming auto-encoders (Hinton et al., ICANN 2011).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,24 @@ class ChangeHeads(nn.Module):
         """What building it again needs."""
         return {"bodies": self.bodies}
 
+    def take(self, bodies: int) -> None:
+        """Read more loose objects than so far: nothing is known of the new ones.
+
+        Args:
+            bodies: How many; fewer change nothing.
+        """
+        if bodies > self.bodies:
+            for name, module in self.read.items():
+                layer = cast(nn.Linear, module)
+                layer.weight.data = self.larger(name, layer.weight.data, bodies)
+                layer.out_features = len(layer.weight)
+            self.bodies = bodies
+
+    @staticmethod
+    def larger(name: str, weight: Tensor, bodies: int) -> Tensor:
+        """What belongs to the weights of a kind of change (k, width of the group), for more loose objects."""
+        return nn.functional.pad(weight, (0, 0, 0, width(name, bodies) - len(weight)))
+
     def forward(self, difference: Tensor) -> dict[str, Tensor]:
         """Differences of contexts ``(..., 4096)`` -> name -> change ``(..., k)``."""
         return {name: layer(difference[..., GROUPS[CHANGES[name].group].slice]) for name, layer in self.read.items()}
@@ -123,11 +141,26 @@ def sensed(
 
 
 def check(change: Mapping[str, Tensor], shape: tuple[int, ...], bodies: int) -> str:
-    """What is wrong with changes given for ``shape`` = (B, T); empty where nothing is."""
+    """What is wrong with changes given for ``shape`` = (B, T) and at most so many bodies; empty where nothing is."""
     for name, value in change.items():
         if name not in CHANGES:
             return f"{name}: use some of {', '.join(CHANGES)}"
-        want = (*shape, width(name, bodies))
-        if tuple(value.shape) != want:
-            return f"{name}: must be {want}, is {tuple(value.shape)}"
+        known = {width(name, some) for some in range(bodies if CHANGES[name].each else 1, 0, -1)}
+        if tuple(value.shape[:-1]) != shape or value.shape[-1] not in known:
+            return f"{name}: must be {(*shape, width(name, bodies))}, is {tuple(value.shape)}"
     return ""
+
+
+def evened(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Changes of several scenes, or where they are asked, with as many loose objects each: those beyond are nothing.
+
+    Args:
+        parts: Kind of change -> (M, T, k) of each.
+    """
+    widths = {name: max(p[name].shape[-1] for p in parts if name in p) for part in parts for name in part}
+
+    def of(part: Mapping[str, Tensor], name: str) -> Tensor:
+        value = part[name] if name in part else next(iter(part.values()))[..., :0]
+        return nn.functional.pad(value, (0, widths[name] - value.shape[-1]))
+
+    return [{name: of(part, name) for name in widths} for part in parts]

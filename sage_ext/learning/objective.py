@@ -256,7 +256,9 @@ class Objective(nn.Module):
     def _changes(
         change: Mapping[str, Tensor], asked: Mapping[str, Tensor], read: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        return {k: changes.unexplained(read[k], v, asked[k], CHANGES[k].usual) for k, v in change.items()}
+        # A scene may have fewer loose objects than are known.
+        told = {k: read[k][..., : v.shape[-1]] for k, v in change.items()}
+        return {k: changes.unexplained(told[k], v, asked[k], CHANGES[k].usual) for k, v in change.items()}
 
     def _sum(self, terms: dict[str, Tensor], by_kind: dict[str, Tensor]) -> dict[str, Tensor]:
         zero = terms["regularity"].new_zeros(())

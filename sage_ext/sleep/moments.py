@@ -14,7 +14,7 @@ from torch import Tensor
 from ..config import SleepConfig
 from ..environment import Environment, Observation
 from ..learning.batch import Batch
-from ..learning.changes import CHANGES, SENSED, width
+from ..learning.changes import CHANGES, SENSED, evened, width
 from ..learning.predictor import widened
 from ..memory import Memory
 from ..mind import with_speed
@@ -134,12 +134,20 @@ def relive_moments(
 
 
 def joined(parts: Sequence[Moments]) -> Moments:
-    """Moments of several origins as one, the actions of all as wide as the widest."""
+    """Moments of several origins as one, actions as wide as the widest, and as many loose objects as there are most."""
     if len(parts) == 1:
         return parts[0]
     width = max(p.actions.shape[-1] for p in parts)
+    told = zip(evened([p.change for p in parts]), evened([p.asked for p in parts]), strict=True)
     even = [
-        replace(p, actions=widened(p.actions, width), varied_actions=widened(p.varied_actions, width)) for p in parts
+        replace(
+            p,
+            actions=widened(p.actions, width),
+            varied_actions=widened(p.varied_actions, width),
+            change=change,
+            asked=asked,
+        )
+        for p, (change, asked) in zip(parts, told, strict=True)
     ]
     return Moments(**{f.name: _join([getattr(p, f.name) for p in even]) for f in fields(Moments)})
 

@@ -338,7 +338,7 @@ def test_a_sense_that_is_dropped_is_dropped_from_the_history_too() -> None:
 
 def test_bad_batches_are_named(objective: Objective) -> None:
     batch = make_batch()
-    narrow, unknown = {"object_position": torch.zeros(16, 4, 3)}, {"log_moon": torch.zeros(16, 4, 1)}
+    narrow, unknown = {"object_position": torch.zeros(16, 4, 4)}, {"log_moon": torch.zeros(16, 4, 1)}
     cases = [
         (replace(batch, change=narrow, asked=narrow), r"object_position: does not fit; must be \(16, 4, 6\)"),
         (replace(batch, change=unknown, asked=unknown), "batch.change=log_moon: does not fit; use some of log_gravity"),

@@ -18,6 +18,7 @@ from sage_ext.errors import Interrupted, SageError
 from sage_ext.mind import Mind
 from sage_ext.runs import Run
 from sage_ext.sleep import Keeper, Moments, Rehearsal, consolidate, kept, relive_moments
+from sage_ext.sleep.moments import joined
 
 from .ball_world import BallBody, BallWorld, Push
 from .conftest import configured, make_mind, seeded
@@ -195,10 +196,55 @@ def test_a_run_that_is_not_fit_is_named(first: Path, tmp_path: Path) -> None:
     assert settled(config_of(tmp_path, f"after={first}")).after == str(first)
 
 
-def test_another_scene_is_named(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Other, "num_objects", 1)
-    with pytest.raises(SageError, match="after=.*reads 2 loose objects, this task has 1"):
-        go(follow(first), phases=PHASES, body=OtherBody())
+class Fewer(Goals):
+    """The same world, which tells of one of its two objects alone."""
+
+    num_objects = 1
+
+    def relive(self, rows: Tensor, actions: Tensor, **options: Any) -> Any:
+        lived = super().relive(rows, actions, **options)
+        return lived | {"sight": {k: self.told(v) for k, v in lived["sight"].items()}} if "sight" in lived else lived
+
+    @staticmethod
+    def told(value: Tensor) -> Tensor:
+        return value[:, :, :1]
+
+
+class More(Fewer):
+    """The same, but tells of one of them twice."""
+
+    num_objects = 3
+
+    @staticmethod
+    def told(value: Tensor) -> Tensor:
+        return torch.cat([value, value[:, :, :1]], dim=2)
+
+
+@pytest.mark.parametrize(("world", "bodies"), [(Fewer, 2), (More, 3)])
+def test_a_scene_may_have_other_objects(first: Path, world: type[Goals], bodies: int) -> None:
+    path = follow(first)
+    go(path, phases=PHASES, body=BallBody(world))
+    before, after = mind_of(first), mind_of(path)
+    assert after.learned["consolidations"] > before.learned["consolidations"]
+    assert after.objective.heads.bodies == after.acting.heads.bodies == bodies
+    asked = joined([kept.load(file) for file in (path / "kept").glob("*")]).asked["object_position"]
+    told = asked.unflatten(-1, (-1, 3)).flatten(0, 1).any(-1).any(0)
+    assert len(told) == bodies and told[world.num_objects - 1]
+
+
+def test_new_objects_leave_what_is_known_of_the_old(trained: Mind, tmp_path: Path) -> None:
+    trained.save(tmp_path / "checkpoint")
+    mind = Mind.inherit(tmp_path / "checkpoint", trained.objective.encoder.spec, 2, 4, configured().sleep, "cpu")
+    difference = torch.randn(3, 4096, generator=seeded())
+    for old, new in ((trained.objective, mind.objective), (trained.acting, mind.acting)):
+        for kind, read in old.heads(difference).items():
+            again = new.heads(difference)[kind]
+            torch.testing.assert_close(again[:, : read.shape[1]], read)
+            assert not again[:, read.shape[1] :].any()
+    weight = mind.objective.heads.read["object_position"].weight
+    state = trained.optimizer.state[trained.objective.heads.read["object_position"].weight]["exp_avg_sq"]
+    assert weight.shape[0] == 12 and state.any()
+    assert torch.equal(mind.optimizer.state[weight]["exp_avg_sq"], torch.nn.functional.pad(state, (0, 0, 0, 6)))
 
 
 def test_new_actions_leave_what_is_known_of_the_old(trained: Mind, tmp_path: Path) -> None:
