@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -51,9 +53,10 @@ class Gram:
         features = taken(self._features, where)
         if d <= EXACT:
             features = features.double()
-        factors = self._kept.get(where) or factors_of(self._block(where, features))
+        factors = self._kept.get(where) or factors_of(self._block(where, features), lambda: _product(features.double()))
         if keep:
             self._kept[where] = factors
+        features = features.to(factors[0])
         wanted = wanted.to(features) / len(features)
         if len(features) < d:
             maps = [features.T @ _solve(factor, wanted) for factor in factors]
@@ -64,9 +67,8 @@ class Gram:
 
     def _block(self, where: Places, features: Tensor) -> Tensor:
         """Gram matrix of the features at some places, or of the samples where those are fewer."""
-        n, d = features.shape
-        if self._all is None or d <= EXACT:
-            return (features @ features.T if n < d else features.T @ features) / n
+        if self._all is None or features.shape[1] <= EXACT:
+            return _product(features)
         return torch.cat([taken(self._all[start:stop], where) for start, stop in where])
 
 
@@ -82,14 +84,27 @@ def taken(values: Tensor, where: Places) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
-def factors_of(gram: Tensor) -> list[Tensor]:
-    """Cholesky factors of a Gram matrix, one a shrinkage; only its lower half is read."""
+def factors_of(gram: Tensor, exact: Callable[[], Tensor]) -> list[Tensor]:
+    """Cholesky factors of a Gram matrix, one a shrinkage; only its lower half is read.
+
+    Args:
+        gram: The matrix.
+        exact: Works it out in double precision, where heavy samples of a rare class drown the shrinkage in single.
+    """
     factors = []
     for shrinkage in SHRINKAGES:
         factor, failed = torch.linalg.cholesky_ex(_shrunk(gram.clone(), shrinkage))
-        # Heavy samples of a rare class can drown the shrinkage in single precision.
-        factors.append(torch.linalg.cholesky(_shrunk(gram.double(), shrinkage)) if failed else factor)
+        if failed:
+            gram = exact() if gram.dtype == torch.float32 else gram
+            factor = torch.linalg.cholesky(_shrunk(gram.clone(), shrinkage))
+        factors.append(factor)
     return factors
+
+
+def _product(features: Tensor) -> Tensor:
+    """Gram matrix of some features (n, d), or of the samples where those are fewer."""
+    n, d = features.shape
+    return (features @ features.T if n < d else features.T @ features) / n
 
 
 def _shrunk(gram: Tensor, shrinkage: float) -> Tensor:

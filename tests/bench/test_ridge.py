@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.ridge import SHRINKAGES, Gram, Places, factors_of
 
@@ -34,7 +35,21 @@ def test_what_is_kept_is_not_taken_for_other_places() -> None:
     assert first[0][0] > 0.9 > other[0].abs().max()
 
 
-def test_what_drowns_in_single_precision_is_factored_in_double() -> None:
-    heavy = factors_of(torch.full((64, 64), 1e7))
-    assert heavy[0].dtype == torch.double and heavy[0].isfinite().all()
-    assert {factor.dtype for factor in factors_of(torch.eye(64))} == {torch.float32}
+def test_what_drowns_in_single_precision_is_worked_out_in_double() -> None:
+    def exact() -> Tensor:
+        raise AssertionError("single precision is enough")
+
+    assert {factor.dtype for factor in factors_of(torch.eye(64), exact)} == {torch.float32}
+    generator = torch.Generator().manual_seed(0)
+    features, wanted = torch.randn(900, 600, generator=generator), torch.randn(900, 1, generator=generator)
+    # A few samples of a rare class, which weigh as much as all others together, and more.
+    features[:5] *= 3e4
+    gram = Gram(features)
+    _, failed = torch.linalg.cholesky_ex(gram._block(((0, 600),), features).double() + SHRINKAGES[0] * torch.eye(600))
+    assert failed, "rounded, the matrix is none that ridge regression could make"
+    maps, plain = gram.maps(((0, 600),), wanted), features.double()
+    for shrinkage, found in zip(SHRINKAGES, maps, strict=True):
+        right = torch.linalg.solve(
+            plain.T @ plain / 900 + shrinkage * torch.eye(600, dtype=torch.float64), plain.T @ wanted.double() / 900
+        )
+        torch.testing.assert_close(found, right.float(), rtol=1e-3, atol=1e-4)
