@@ -32,6 +32,11 @@ class CapturedContactSensor(OvContactSensor):
         self._captured: tuple[float, wp.Graph] | None = None
         self._data_dirty, self._ran = True, False
 
+    def _initialize_impl(self) -> None:
+        super()._initialize_impl()
+        # Buffers are others now.
+        self._captured, self._ran = None, False
+
     def update(self, dt: float, force_recompute: bool = False) -> None:
         """See :meth:`isaaclab.sensors.SensorBase.update`."""
         same = self._ran and not force_recompute and not wp.get_device(self._device).is_cuda
