@@ -114,13 +114,15 @@ class Mind:
             device: Torch device.
 
         Raises:
-            SageError: The environment has other senses.
+            SageError: The environment has other senses, or the first loose objects.
         """
         mind = cls.load(folder, config, device)
         known = mind.objective.encoder.spec
         for name in [*known.senses, *spec.senses]:
             if known.senses.get(name) != spec.senses.get(name):
                 raise SageError("after", folder.parent, f"its mind knows another {name} sense", "keep task.resolution")
+        if bodies and not mind.objective.heads.bodies:
+            raise SageError("after", folder.parent, "its mind has no readings of loose objects", "begin without it")
         mind._take(action_dim + SPEED_WIDTH, bodies)
         # Which sleep it was in is of no meaning here.
         mind.learned = {k: v for k, v in mind.learned.items() if k in FRESH}

@@ -145,6 +145,7 @@ print(job.pid, job.run)
     try:
         first = jobs.status(run).done or 0
         until(lambda: (jobs.status(run).done or 0) > first)
+        assert jobs.status(run).state == "running"
     finally:
         os.killpg(int(pid), signal.SIGKILL)
 

@@ -66,9 +66,10 @@ def test_two_viewers_of_two_worlds(env: BallWorld, tmp_path: Path) -> None:
     for follower in followers:
         follower.watch()
     observation = step(env)
-    for follower in followers:
-        (look,) = follower.take()
+    looks = [look for follower in followers for look in follower.take()]
+    for look, follower in zip(looks, followers, strict=True):
         same(look, observation, follower.world)
+    assert not np.array_equal(looks[0].senses["visual"], looks[1].senses["visual"]), "the worlds differ"
 
 
 def test_where_looks_are_missing_a_stretch_begins(env: BallWorld, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sage_ext import cycle as cycle_module
 from sage_ext.after import settled
 from sage_ext.errors import Interrupted, SageError
 from sage_ext.mind import Mind
+from sage_ext.observation import ObservationSpec
 from sage_ext.runs import Run
 from sage_ext.sleep import Keeper, Moments, Rehearsal, consolidate, kept, relive_moments
 from sage_ext.sleep.moments import joined
@@ -230,6 +232,15 @@ def test_a_scene_may_have_other_objects(first: Path, world: type[Goals], bodies:
     asked = joined([kept.load(file) for file in (path / "kept").glob("*")]).asked["object_position"]
     told = asked.unflatten(-1, (-1, 3)).flatten(0, 1).any(-1).any(0)
     assert len(told) == bodies and told[world.num_objects - 1]
+
+
+def test_a_mind_that_never_met_objects_is_named(tmp_path: Path) -> None:
+    env = BallWorld(2, 30, 32)
+    spec = ObservationSpec.from_space(env.single_observation_space["policy"])
+    Mind.create(spec, 2, 0, configured().sleep, 0, "cpu").save(tmp_path / "checkpoint")
+    for bodies, refused in ((0, nullcontext()), (2, pytest.raises(SageError, match="no readings of loose objects"))):
+        with refused:
+            Mind.inherit(tmp_path / "checkpoint", spec, 2, bodies, configured().sleep, "cpu")
 
 
 def test_new_objects_leave_what_is_known_of_the_old(trained: Mind, tmp_path: Path) -> None:
