@@ -126,9 +126,10 @@ class Environment(Protocol):
         """Live on from n <= N snapshots under a variation; see :func:`sage_envs.relive.relive`.
 
         Beside ``policy`` there is, if ``located``, ``sight``: of each loose object ``position`` [m] and ``velocity``
-        [m/s] in the camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` (n, T + 1, B) [m] and
-        ``in_frame`` (n, T + 1, B) bool, at the instant and after each look; and with ``start`` there is ``start``,
-        ``visual`` and ``depth`` of the instant itself (n, ...).
+        [m/s] in the camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` [m], ``distance`` from
+        the robot [m], ``extent``, which is the radius in pixels, and ``in_frame``, a bool (n, T + 1, B), at the instant
+        and after each look; and with ``start`` there is ``start``, ``visual`` and ``depth`` of the instant itself
+        (n, ...).
         """
 
     def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -25,6 +25,8 @@ class Sight(NamedTuple):
         velocity: Through the world, in the camera's frame (N, B, 3) [m/s].
         pixel: Row and column of the centre (N, B, 2).
         radius: Of the objects (N, B) [m].
+        distance: From the robot's base (N, B) [m].
+        extent: The radius in the picture (N, B) [pixels]; 0 where an object is behind the camera or too near.
         in_frame: Whether the centre is in the picture and the object large enough (N, B) bool; it may be hidden.
     """
 
@@ -32,6 +34,8 @@ class Sight(NamedTuple):
     velocity: Tensor
     pixel: Tensor
     radius: Tensor
+    distance: Tensor
+    extent: Tensor
     in_frame: Tensor
 
 
@@ -41,8 +45,11 @@ def sight(env: SageEnv) -> Sight:
     offset, turn = _in_camera(env, centre)
     velocity = quat_apply_inverse(turn, env.loose.data.body_com_vel_w.torch[..., :3].contiguous())
     pixel, inside = _project(env, offset)
-    radius, zoom = env.sizes.edges[..., 0] / 2, _zoom(env)
-    return Sight(offset, velocity, pixel, radius, inside & (zoom * radius / offset[..., 0].clamp(min=1e-3) > LARGE))
+    radius, ahead = env.sizes.edges[..., 0] / 2, offset[..., 0]
+    share = torch.where(ahead > NEAREST, _zoom(env) * radius / ahead.clamp(min=1e-3), 0.0)
+    distance = (centre - env.robot.data.root_link_pose_w.torch[:, None, :3]).norm(dim=-1)
+    width = env.scene["camera"].cfg.width
+    return Sight(offset, velocity, pixel, radius, distance, share * width, inside & (share > LARGE))
 
 
 def in_picture(env: SageEnv, points: Tensor, radius: Tensor | float = torch.inf) -> Tensor:

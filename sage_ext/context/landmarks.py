@@ -12,6 +12,8 @@ from .stems import colours, nearness
 
 _CELL = 4
 """Edge of the cells in which landmarks are looked for [pixels]."""
+_CORRECTIONS, _REACH = 3, 0.2
+"""What a cell may correct: column, row and nearness, and how strongly."""
 _FARTHEST = 19.0
 """Where nothing was hit, a landmark is this far [m]."""
 
@@ -20,10 +22,10 @@ class Landmarks(nn.Module):
     """A spatial soft-argmax over colour and depth.
 
     Each landmark is a map of weights over the picture that sums to 1; its place is the mean place under these weights
-    (Levine et al., arXiv 1504.00702; Finn et al., arXiv 1509.06113). With the mean depth under the same weights the
-    place in the room follows, ``column * metres`` to the side and ``row * metres`` up and down, which a linear layer
-    cannot multiply out. Of 800 updates of 128 looks, in which a supervised trial learned where objects are on
-    navigation, the share of variance told rose from 0.53 without landmarks to 0.76 with them.
+    (Levine et al., arXiv 1504.00702; Finn et al., arXiv 1509.06113). Each cell also says by how much a landmark in it
+    lies beside its middle and nearer than its mean depth, which is half that of what is behind (as centre offsets in
+    CenterNet, arXiv 1904.07850). With the depth found there the place in the room follows, ``column * metres`` to the
+    side and ``row * metres`` up and down, which a linear layer cannot multiply out.
 
     Args:
         count: How many landmarks.
@@ -41,7 +43,7 @@ class Landmarks(nn.Module):
             nn.SiLU(),
             nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(hidden, count, 1),
+            nn.Conv2d(hidden, count * (1 + _CORRECTIONS), 1),
         )
         # Weights that are nearly uniform at first point all landmarks at the middle, and learn slowly.
         self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))
@@ -73,17 +75,20 @@ class Landmarks(nn.Module):
         # One layout in memory, whatever is missing: convolutions round otherwise in another.
         where = _places(given.shape[1], given.shape[2], given.device).T.unflatten(1, given.shape[1:3])
         pictures = torch.cat([colour, near, where.expand(len(given), -1, -1, -1)], 1).contiguous()
-        strength = self.layers(pictures).flatten(2)
+        maps = self.layers(pictures).flatten(2)
         # Places to a hundredth of the picture, which bfloat16 cannot tell apart.
         with torch.autocast(given.device.type, enabled=False):
-            found = self._placed(strength.float() * self.sharpness.exp(), near, ranged[..., 0], rows, columns)
+            strength, beside = maps.float().split([self.count, self.count * _CORRECTIONS], 1)
+            cells = F.avg_pool2d(near, _CELL).flatten(1)
+            found = self._placed(strength * self.sharpness.exp(), beside, cells, ranged[..., 0], (rows, columns))
         return torch.where(flags.any(-1, keepdim=True), found, 0.0)
 
     @staticmethod
-    def _placed(strength: Tensor, near: Tensor, ranged: Tensor, rows: int, columns: int) -> Tensor:
+    def _placed(strength: Tensor, beside: Tensor, near: Tensor, ranged: Tensor, grid: tuple[int, int]) -> Tensor:
         weights = strength.softmax(-1)
-        place = weights @ _places(rows, columns, strength.device)
-        near = (weights @ F.avg_pool2d(near, _CELL).flatten(1).unsqueeze(-1)).clamp(min=1.0 / (1.0 + _FARTHEST))
+        corrections = _REACH * torch.einsum("nlkc,nlc->nlk", beside.unflatten(1, (-1, _CORRECTIONS)), weights)
+        place = weights @ _places(*grid, strength.device) + corrections[..., :2]
+        near = (weights @ near.unsqueeze(-1) + corrections[..., 2:]).clamp(min=1.0 / (1.0 + _FARTHEST), max=1.0)
         metres = torch.where(ranged, 1.0 / near - 1.0, 0.0)
         near = torch.where(ranged, near, 0.0)
         total = torch.logsumexp(strength, -1, keepdim=True) / 5.0

@@ -45,8 +45,6 @@ FORESEEN = ("objects", "dynamics", "proprioceptive")
 class Objective(nn.Module):
     """Encoder, predictor and change heads, with the loss that teaches them.
 
-    ``torch.optim.AdamW(objective.parameters(), lr=1e-4, fused=True)`` learns everything.
-
     Args:
         encoder: The encoder.
         predictor: The predictor.
@@ -82,6 +80,12 @@ class Objective(nn.Module):
             "heads": self.heads,
             "foresight": self.foresight,
         }
+
+    def of_places(self) -> list[nn.Parameter]:
+        """What single looks teach: the weights by which ``objects`` and the changes in it are read."""
+        parts = [self.encoder.landmarks, self.encoder.heads["objects"]]
+        parts += [head for kind, head in self.heads.read.items() if CHANGES[kind].group == "objects"]
+        return [weight for part in parts for weight in part.parameters()]
 
     @classmethod
     def builders(cls) -> dict[str, Any]:

@@ -14,6 +14,8 @@ SETTLED = 2
 """Looks after which a change of velocity or of physics can be sensed."""
 PARTED = 0.01
 """How far apart an object in view is in the two branches from which friction and mass can have shown [m]."""
+SEEN = 4 / 64**2
+"""Share of the picture that an object has to take to be seen."""
 MOVING = 0.1
 """Speed of an object in view from which its branch can have shown them [m/s]."""
 
@@ -45,7 +47,8 @@ def what_changed(
     # At another speed the looks of the two branches show other instants.
     was, came = in_view(before, depths[0]), in_view(after, depths[1])
     change["object_seen"] = came.float() - was.float()
-    asked["object_seen"] = torch.full_like(was, usual)
+    change["object_nearest"] = nearest(after, came) - nearest(before, was)
+    asked["object_seen"] = asked["object_nearest"] = torch.full_like(was, usual)
     seen = was & came & usual
     each = seen.unsqueeze(-1).expand(n, looks, bodies, 3).flatten(2)
     shift = (after["position"] - before["position"]).cpu()
@@ -62,15 +65,35 @@ def what_changed(
 
 
 def in_view(sight: Observation, depth: Tensor) -> Tensor:
-    """Which loose objects are in the picture and not hidden (n, T, B) bool.
+    """Which loose objects are in the picture, whole or in part, with enough to be seen (n, T, B) bool.
+
+    Nine points of each are looked up in the picture; where it is as far as the object, the object is not hidden.
 
     Args:
         sight: Where the objects are, see :class:`sage_ext.environment.Environment`.
         depth: The picture (n, T, H, W, 1) [m].
     """
     n, looks, height, width = depth.shape[:4]
-    row, column = sight["pixel"].cpu().long().unbind(-1)
+    told = {k: v.cpu() for k, v in sight.items()}
+    extent = told["extent"]
+    # Within the outline of a ball.
+    points = 0.6 * torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2))
+    where = (told["pixel"].unsqueeze(-2) + extent[..., None, None] * points).floor().long()  # (n, T, B, 9, 2)
+    row, column = where.unbind(-1)
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     flat = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-    there = depth.reshape(n, looks, -1).gather(2, flat)
-    near = (there - sight["position"][..., 0].cpu()).abs() < 1.5 * sight["radius"].cpu() + 0.02
-    return sight["in_frame"].cpu() & near
+    there = depth.reshape(n, looks, -1).gather(2, flat.flatten(2)).view(flat.shape)
+    near = (there - told["position"][..., :1]).abs() < 1.5 * told["radius"].unsqueeze(-1) + 0.02
+    pixels = (inside & near).float().mean(-1) * math.pi * extent.square()
+    return pixels > SEEN * height * width
+
+
+def nearest(sight: Observation, seen: Tensor) -> Tensor:
+    """Which of the loose objects in view is nearest to the robot: 1 for that, else 0 (n, T, B).
+
+    Args:
+        sight: As in :func:`in_view`.
+        seen: From :func:`in_view`.
+    """
+    distance = torch.where(seen, sight["distance"].cpu(), torch.inf)
+    return (seen & (distance == distance.amin(-1, keepdim=True))).float()

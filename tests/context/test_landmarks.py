@@ -43,6 +43,16 @@ def test_it_points_at_what_it_seeks(row: int, column: int, metres: float) -> Non
     )
 
 
+def test_a_cell_corrects_where_in_it_and_how_near_it_is() -> None:
+    landmarks = seeks_red()
+    plain = landmarks(*scene(40, 8, 2.5), BOTH)[0]
+    with torch.no_grad():
+        landmarks.layers[-1].bias[1:] = torch.tensor([0.5, -0.5, 0.25])
+    found = landmarks(*scene(40, 8, 2.5), BOTH)[0]
+    assert (found - plain)[:3].tolist() == pytest.approx([0.1, -0.1, 0.05], abs=1e-5)
+    assert found[5].item() == pytest.approx((1 / found[2].item() - 1) / 3, abs=1e-5)
+
+
 def test_without_depth_it_points_but_tells_no_distance() -> None:
     visual, depth = scene(40, 8, 2.5)
     whole = seeks_red()(visual, depth, BOTH)[0]

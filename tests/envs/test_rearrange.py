@@ -141,6 +141,10 @@ def test_sight_is_the_truth_in_the_cameras_frame(env: SageEnv) -> None:
     torch.testing.assert_close(sight["velocity"][:, 0, 1, 1], torch.full((WORLDS,), 0.5), atol=1e-4, rtol=0)
     assert sight["in_frame"][:, 0, 1].all() and not sight["in_frame"][:, 0, 4].any(), "one ahead, one behind"
     torch.testing.assert_close(sight["radius"][0, 0], torch.tensor([0.13, 0.13, 0.09, 0.10, 0.10]))
+    lens = env.scene["camera"].cfg.spawn
+    pixels = 64 * lens.focal_length / lens.horizontal_aperture * 0.13 / level[0]
+    torch.testing.assert_close(sight["extent"][:, 0, 1], pixels.expand(WORLDS), atol=1e-2, rtol=0)
+    assert not sight["extent"][:, 0, 4].any(), "behind"
 
 
 def test_sight_follows_each_look(env: SageEnv, rows: Tensor) -> None:

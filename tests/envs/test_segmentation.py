@@ -72,3 +72,26 @@ def test_every_pixel_that_hits_something_has_a_class_and_an_instance(env: SageEn
 def test_pictures_are_those_of_the_stock_renderer(env: SageEnv) -> None:
     env.reset(seed=3)
     assert_stock_pictures(env)
+
+
+def test_what_sleep_is_told_is_in_view_has_pixels(env: SageEnv) -> None:
+    """Nine points an object, looked up in the depth picture, against a count of its pixels; whole ones and parts."""
+    from sage_ext.sleep.told import in_view, nearest
+
+    generator, told, pixels = torch.Generator().manual_seed(0), [], []
+    env.reset(seed=5)
+    rows = env.snapshot()
+    for _ in range(24):
+        lived = env.relive(env.rearrange(rows, generator), torch.zeros(WORLDS, 3, 2), located=True)
+        sight, truth = {k: v[:, 1:] for k, v in lived["sight"].items()}, lived["critic"]
+        seen = in_view(sight, lived["policy"]["depth"])
+        distance = (truth["object_pose"][..., :3] - truth["robot_pose"][..., None, :3]).norm(dim=-1)
+        torch.testing.assert_close(sight["distance"], distance, atol=1e-4, rtol=0)
+        first = torch.where(seen, distance, torch.inf).argmin(-1)
+        assert torch.equal(nearest(sight, seen).argmax(-1)[seen.any(-1)], first[seen.any(-1)])
+        assert not nearest(sight, seen)[~seen.any(-1)].any()
+        told.append(seen)
+        pixels.append(truth["object_pixels"])
+    seen, shown = torch.cat(told), torch.cat(pixels) >= 6
+    assert shown.sum() > 100
+    assert (seen & shown).sum() > 0.88 * shown.sum() and (seen & shown).sum() > 0.96 * seen.sum()

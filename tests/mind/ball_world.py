@@ -223,12 +223,16 @@ class BallWorld:
         across = (yaw.cos() * dx + yaw.sin() * dz) / (1 - ahead)
         along = (yaw.cos() * dz - yaw.sin() * dx) / (1 - ahead)
         pixel = (torch.stack([-along, across], -1) + 1.15) / 2.3 * (self.resolution - 1)
-        inside = ((pixel >= 0) & (pixel < self.resolution)).all(-1) & (self.state["gone"][:, 1:] == 0)
+        there = self.state["gone"][:, 1:] == 0
+        inside = ((pixel >= 0) & (pixel < self.resolution)).all(-1) & there
+        apart = pos - self.state["pos"][:, None, :2]
         return {
             "position": torch.stack([(1.5 - ahead).expand_as(across), -across, along], -1),
             "velocity": torch.stack([torch.zeros_like(across), -vel[..., 0], vel[..., 1]], -1),
             "pixel": pixel,
             "radius": RADIUS[1:].expand_as(across),
+            "distance": apart.norm(dim=-1),
+            "extent": RADIUS[1:] / 2.3 * (self.resolution - 1) / (1 - ahead) * there,
             "in_frame": inside,
         }
 

@@ -14,7 +14,7 @@ from sage_ext.errors import SageError
 from sage_ext.memory import Memory
 from sage_ext.sleep import Moments, relive_moments
 from sage_ext.sleep.moments import slice_length
-from sage_ext.sleep.told import MOVING, PARTED, in_view
+from sage_ext.sleep.told import MOVING, PARTED, in_view, nearest
 from sage_ext.sleep.variations import FAMILIES, draw
 
 from .ball_world import BallWorld, sense_names
@@ -190,7 +190,7 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
     stretch = memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
     draw(config.variations, "rearranged", 6, generator)
     rows, actions, sights = stretch["snapshot"][:, 1], stretch["action"][:, 1:5], []
-    views = []
+    views, first = [], []
     for branch in ("varied", "remembered"):
         lived = env.relive(env.rearrange(rows, generator), actions, start=True, located=True)
         looks = getattr(found, branch)
@@ -202,6 +202,8 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
             assert torch.equal(looks[key][:, 1:], value), (branch, key)
         sights.append(lived["sight"]["position"].flatten(2))
         views.append(in_view(lived["sight"], looks["depth"]))
+        first.append(nearest(lived["sight"], views[-1]))
+    assert torch.equal(found.change["object_nearest"], first[0] - first[1])
     assert torch.equal(found.change["object_position"], sights[0] - sights[1])
     assert torch.equal(found.change["object_seen"], views[0].float() - views[1].float())
     assert found.asked["object_seen"].all(), "in view or not can always be told"
@@ -210,21 +212,33 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
 
 
 def test_an_object_is_in_view_where_the_picture_shows_it() -> None:
-    """One at row 10, column 12 and one at row 20, column 5, both 1.5 m away."""
+    """One at row 10, column 12 and one at row 20, column 5, both 1.5 m away and as large as 5 pixels each way."""
     sight = {
         "position": torch.tensor([1.5, 0.0, 0.0]).expand(1, 1, 2, 3),
         "pixel": torch.tensor([[10.0, 12.0], [20.0, 5.0]]).view(1, 1, 2, 2),
         "radius": torch.tensor([0.16, 0.2]).view(1, 1, 2),
-        "in_frame": torch.ones(1, 1, 2, dtype=torch.bool),
+        "extent": torch.full((1, 1, 2), 2.5),
+        "distance": torch.tensor([1.0, 2.0]).view(1, 1, 2),
     }
     depth = torch.full((1, 1, 32, 32, 1), 2.5)
     assert not in_view(sight, depth).any(), "only the wall behind them is to be seen"
-    depth[0, 0, 10, 12] = 1.5 - 0.16
-    depth[0, 0, 20, 5] = 0.7
+    depth[0, 0, 8:13, 10:15] = 1.5 - 0.16
+    depth[0, 0, 18:23, 3:8] = 0.7
     assert in_view(sight, depth).flatten().tolist() == [True, False], "something stands before the second"
-    depth[0, 0, 20, 5] = 1.5 - 0.2
-    assert in_view(sight, depth).all()
-    assert not in_view({**sight, "in_frame": ~sight["in_frame"]}, depth).any()
+    depth[0, 0, 18:23, 3:8] = 1.5 - 0.2
+    seen = in_view(sight, depth)
+    assert seen.all()
+    assert nearest(sight, seen).flatten().tolist() == [1, 0]
+    assert nearest(sight, ~seen).flatten().tolist() == [0, 0], "nothing is in view"
+    depth[0, 0, 18:23, 3:5] = 0.7
+    assert in_view(sight, depth).all(), "two thirds of it are to be seen"
+    depth[0, 0, 18:23, 3:8], depth[0, 0, 19, 4] = 0.7, 1.5 - 0.2
+    small = {**sight, "extent": torch.full((1, 1, 2), 1.2)}
+    assert in_view(small, depth).flatten().tolist() == [True, False], "a corner of it"
+    aside = {**sight, "pixel": sight["pixel"] - torch.tensor([0.0, 13.0])}
+    depth[0, 0, 8:13, 0:2] = 1.5 - 0.16
+    assert in_view(aside, depth).flatten().tolist() == [True, False], "its right edge is in the picture"
+    assert not in_view({**sight, "extent": 0 * sight["extent"]}, depth).any(), "behind the camera"
 
 
 def test_plain_memory_takes_its_share(remembered: Remembered) -> None:

@@ -15,7 +15,7 @@ from sage_ext.learning.changes import CHANGES
 from sage_ext.memory import Memory
 from sage_ext.mind import Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
-from sage_ext.sleep.train import pace
+from sage_ext.sleep.train import pace, updates
 
 from .ball_world import BallWorld
 from .conftest import configured, make_mind, seeded
@@ -100,6 +100,31 @@ def test_each_moment_is_learned_from_in_each_pass(remembered: Remembered, passes
         assert sorted(map(tuple, order.flatten(1).tolist())) == every
         assert not torch.equal(order, found.varied["proprioceptive"]), "in an order of chance"
     assert passes == 1 or not torch.equal(orders[0], orders[1]), "another in each pass"
+
+
+def test_batches_are_of_moments_alike_and_single_looks_come_four_at_a_time() -> None:
+    looks = torch.tensor([5] * 40 + [1] * 200)
+    config = configured("sleep.batch=10", "sleep.round=20").sleep
+    pieces = [piece for pieces in updates(looks, config, seeded()) for piece in pieces]
+    assert sorted(len(piece) for piece in pieces if looks[piece[0]] == 5) == [10] * 4
+    assert sorted(len(piece) for piece in pieces if looks[piece[0]] == 1) == [40] * 5
+    assert all(len(looks[piece].unique()) == 1 for piece in pieces)
+    assert sorted(torch.cat(pieces).tolist()) == list(range(240))
+    # Moments of few looks are no larger a load than single ones.
+    few = [piece for pieces in updates(looks.clamp(max=2), replace(config, steps=2), seeded()) for piece in pieces]
+    assert max(len(piece) for piece in few if looks[piece[0]] == 1) == 25
+
+
+def test_what_tells_places_learns_three_times_as_fast(remembered: Remembered) -> None:
+    mind = make_mind(remembered[0], configured().sleep)
+    mind.set_rate(1e-3)
+    rates = {id(p): group["lr"] for group in mind.optimizer.param_groups for p in group["params"]}
+    named = dict(mind.objective.named_parameters())
+    assert len(rates) == len(named), "each once"
+    fast = {name for name, weight in named.items() if rates[id(weight)] == pytest.approx(3e-3)}
+    prefixes = ("encoder.landmarks.", "encoder.heads.objects.", "heads.read.object_position", "heads.read.object_seen")
+    assert fast == {n for n in named if n.startswith((*prefixes, "heads.read.object_nearest"))}
+    assert {rates[id(w)] for n, w in named.items() if n not in fast} == {1e-3}
 
 
 def test_accumulated_batches_are_one_update(remembered: Remembered) -> None:
