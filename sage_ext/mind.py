@@ -30,8 +30,6 @@ LEARNING = "learning/"
 """What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
 FRESH = {"consolidations": 0, "updates": 0, "calibrated": False}
 """What a mind has gone through at first."""
-PLACES = 3.0
-"""How much faster than the rest what tells places learns: many single looks ask it, and it has less to unlearn."""
 SPEED_WIDTH = 1
 """An action is followed by the logarithm of the speed at which it is watched."""
 
@@ -52,11 +50,9 @@ class Mind:
     def __init__(self, objective: Objective, config: SleepConfig, device: str = "cpu") -> None:
         self.objective = objective.to(device)
         self.device = torch.device(device)
-        places = objective.of_places()
-        own = {id(weight) for weight in places}
-        rest = [weight for weight in objective.parameters() if id(weight) not in own]
-        groups = [{"params": rest, "pace": 1.0}, {"params": places, "pace": PLACES}]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            objective.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
         self.average = AveragedModel(objective, multi_avg_fn=ema(config.average))
         self.learned: dict[str, Any] = dict(FRESH)
         self._captured: Captured | None = None
@@ -173,9 +169,9 @@ class Mind:
         return self._captured
 
     def set_rate(self, lr: float) -> None:
-        """Learn at this rate from now on, and places :data:`PLACES` times as fast."""
+        """Learn at this rate from now on."""
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["pace"]
+            group["lr"] = lr
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -81,12 +81,6 @@ class Objective(nn.Module):
             "foresight": self.foresight,
         }
 
-    def of_places(self) -> list[nn.Parameter]:
-        """What single looks teach: the weights by which ``objects`` and the changes in it are read."""
-        parts = [self.encoder.landmarks, self.encoder.heads["objects"]]
-        parts += [head for kind, head in self.heads.read.items() if CHANGES[kind].group == "objects"]
-        return [weight for part in parts for weight in part.parameters()]
-
     @classmethod
     def builders(cls) -> dict[str, Any]:
         """How :func:`sage_ext.context.checkpoint.load` builds :meth:`parts`."""

@@ -115,18 +115,6 @@ def test_batches_are_of_moments_alike_and_single_looks_come_four_at_a_time() -> 
     assert max(len(piece) for piece in few if looks[piece[0]] == 1) == 25
 
 
-def test_what_tells_places_learns_three_times_as_fast(remembered: Remembered) -> None:
-    mind = make_mind(remembered[0], configured().sleep)
-    mind.set_rate(1e-3)
-    rates = {id(p): group["lr"] for group in mind.optimizer.param_groups for p in group["params"]}
-    named = dict(mind.objective.named_parameters())
-    assert len(rates) == len(named), "each once"
-    fast = {name for name, weight in named.items() if rates[id(weight)] == pytest.approx(3e-3)}
-    prefixes = ("encoder.landmarks.", "encoder.heads.objects.", "heads.read.object_position", "heads.read.object_seen")
-    assert fast == {n for n in named if n.startswith((*prefixes, "heads.read.object_nearest"))}
-    assert {rates[id(w)] for n, w in named.items() if n not in fast} == {1e-3}
-
-
 def test_accumulated_batches_are_one_update(remembered: Remembered) -> None:
     """The gradient is the mean over all moments, however unequal the batches are."""
     env, _ = remembered
