@@ -17,7 +17,7 @@ from .timing import alternating, paired_ratio, synchronizer
 
 STEPS = 30
 """Steps of a moment lived again: one second."""
-PICTURES = 5
+PICTURES = 8
 """Pictures of a block."""
 STOCK, CAMERA, RENDER = "stock camera", "our camera", "render_states"
 STEP, RELIVE, RELIVE_SEEN = "step", "counterfactual", "counterfactual, with pictures"
@@ -60,7 +60,7 @@ def measure(env: Any, rounds: int, seed: int) -> dict[str, list[float]]:
     kinds: dict[str, tuple[Callable[[], object], int]] = {
         STOCK: (lambda: pictures(True), PICTURES),
         CAMERA: (lambda: pictures(False), PICTURES),
-        RENDER: (lambda: [env.render_states(rows) for _ in range(PICTURES)], PICTURES),
+        RENDER: (lambda: env.render_states(rows.repeat(PICTURES, 1)), PICTURES),
         STEP: (steps, STEPS),
         RELIVE: (lambda: env.counterfactuals(rows, actions, same, senses=()), STEPS),
         RELIVE_SEEN: (lambda: env.counterfactuals(rows, actions, same, senses=("visual", "depth")), STEPS),

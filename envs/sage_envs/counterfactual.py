@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from . import snapshot
+from .engines import resizes
 from .relive import Observations
 from .senses.camera import VIEWPOINT_WIDTH
 
@@ -114,13 +116,32 @@ def render_states(env: SageEnv, rows: Tensor, viewpoint: Tensor | None = None) -
         raise ValueError(f"viewpoint.shape={tuple(viewpoint.shape)}: must be ({len(rows)}, {VIEWPOINT_WIDTH})")
     snapshot.check(env, rows, len(rows))
     seen: list[tuple[Tensor, Tensor]] = []
-    for start in range(0, len(rows), env.num_envs):
+    starts = list(range(0, len(rows), env.num_envs))
+
+    def put(start: int) -> None:
         some = rows[start : start + env.num_envs].to(env.device)
         ids = torch.arange(len(some), device=env.device)
         snapshot.place(env, some, ids)
         if viewpoint is not None:
             env.viewpoint[ids] += viewpoint[start : start + env.num_envs].to(env.device)
-        visual, depth = env.look()
-        seen.append((visual[: len(some)], depth[: len(some)]))
+
+    apart = _looks_apart(env)
+    for number, start in enumerate(starts):
+        if number == 0 or not apart:
+            put(start)
+        later = starts[number + 1 : number + 2] if apart else []
+        visual, depth = env.look(partial(put, later[0])) if later else env.look()
+        count = min(env.num_envs, len(rows) - start)
+        seen.append((visual[:count], depth[:count]))
     env.viewpoint[:] = 0.0
     return torch.cat([visual for visual, _ in seen]), torch.cat([depth for _, depth in seen])
+
+
+def _looks_apart(env: SageEnv) -> bool:
+    """Whether bodies can be moved while rays are cast: the renderer has its own copy of where they are.
+
+    Colours and sizes it shares, and with Newton the bodies as well.
+    """
+    renderer, sizes = env.scene["camera"]._renderer, env.sizes.options
+    shared = resizes(env.cfg.sim.physics) or env.randomiser.palette is not None or len(sizes) > 1
+    return hasattr(renderer, "meanwhile") and not shared

@@ -101,6 +101,7 @@ class SageEnv(Relivable, Task):
         self._ticks = 0
         self._apparent: Appearance | None = None
         self._eye: Tensor | None = None
+        self.snapshot_layout: dict[str, slice] | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
         self.on_look: Callable[[dict[str, dict[str, Tensor]], Tensor, Tensor], None] | None = None
         self.meanwhile: Callable[[], None] | None = None

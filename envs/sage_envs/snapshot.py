@@ -43,12 +43,14 @@ def _parts(env: SageEnv) -> Iterator[tuple[str, Tensor]]:
 
 
 def layout(env: SageEnv) -> dict[str, slice]:
-    """Where each named part lies in a row."""
-    where, start = {}, 0
-    for name, value in _parts(env):
-        where[name] = slice(start, start + value.shape[1])
-        start += value.shape[1]
-    return where
+    """Where each named part lies in a row. Worked out once: it stays as it is as long as the environment lives."""
+    if env.snapshot_layout is None:
+        where, start = {}, 0
+        for name, value in _parts(env):
+            where[name] = slice(start, start + value.shape[1])
+            start += value.shape[1]
+        env.snapshot_layout = where
+    return env.snapshot_layout
 
 
 def take(env: SageEnv, env_ids: Tensor | None = None) -> Tensor:

@@ -86,7 +86,8 @@ class Landmarks(nn.Module):
     @staticmethod
     def _placed(strength: Tensor, beside: Tensor, near: Tensor, ranged: Tensor, grid: tuple[int, int]) -> Tensor:
         weights = strength.softmax(-1)
-        corrections = _REACH * torch.einsum("nlkc,nlc->nlk", beside.unflatten(1, (-1, _CORRECTIONS)), weights)
+        # A product and a sum: as matrices it takes ten times as long.
+        corrections = _REACH * (beside.unflatten(1, (-1, _CORRECTIONS)) * weights.unsqueeze(2)).sum(-1)
         place = weights @ _places(*grid, strength.device) + corrections[..., :2]
         near = (weights @ near.unsqueeze(-1) + corrections[..., 2:]).clamp(min=1.0 / (1.0 + _FARTHEST), max=1.0)
         metres = torch.where(ranged, 1.0 / near - 1.0, 0.0)

@@ -117,6 +117,19 @@ def test_pictures_of_moments_are_those_that_were_seen(env: SageEnv, lived: tuple
     assert (visual.float() - env.render_states(rows, turned)[0].float()).abs().mean() > 5.0
 
 
+def test_many_moments_are_seen_as_each_by_itself(env: SageEnv, lived: tuple[Tensor, ...]) -> None:
+    """The next ones are put in place while rays are cast: no picture may show them."""
+    rows = lived[0].roll(1, 0).repeat(3, 1)[: 3 * WORLDS - 1]
+    views = 0.3 * (torch.rand(len(rows), 5, generator=torch.Generator().manual_seed(0)) - 0.5)
+    for given in (None, views):
+        visual, depth = env.render_states(rows, given)
+        for start in range(0, len(rows), WORLDS):
+            part = slice(start, start + WORLDS)
+            alone = env.render_states(rows[part], None if given is None else given[part])
+            assert torch.equal(visual[part], alone[0]) and torch.equal(depth[part], alone[1])
+    assert (visual[:WORLDS].float() - visual[WORLDS : 2 * WORLDS].float()).abs().mean() > 1.0
+
+
 def test_what_does_not_fit_is_refused(env: SageEnv, lived: tuple[Tensor, ...]) -> None:
     from sage_envs.counterfactual import Variation
 
