@@ -110,7 +110,7 @@ def test_batches_are_of_moments_alike_and_single_looks_come_four_at_a_time() -> 
     assert sorted(len(piece) for piece in pieces if looks[piece[0]] == 1) == [40] * 5
     assert all(len(looks[piece].unique()) == 1 for piece in pieces)
     assert sorted(torch.cat(pieces).tolist()) == list(range(240))
-    # Moments of few looks are no larger a load than single ones.
+    # They hold no more frames than a batch of the longest moments does.
     few = [piece for pieces in updates(looks.clamp(max=2), replace(config, steps=2), seeded()) for piece in pieces]
     assert max(len(piece) for piece in few if looks[piece[0]] == 1) == 25
 
