@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--seeds", type=count, default=3, metavar="N", help="how many, from --seed on (default 3)")
     lives = "sets of experience, shared by the seeds in turn (default one a seed)"
     add("--lives", type=count, metavar="N", help=lives)
+    wakes = "runs of wake of each policy and task, before anyone sleeps (default 1, with --preset gpu 10)"
+    add("--wakes", type=count, metavar="N", help=wakes)
     add("--updates", type=count, default=1500, metavar="N", help="gradient steps an arm (default 1500)")
     add("--steps", type=count, default=49152, metavar="N", help="simulated steps of an arm and task (default 49152)")
     add("--batch", type=count, default=24, metavar="N", help="moments an update, more of single looks (default 24)")
@@ -93,7 +95,7 @@ def measure(options: argparse.Namespace) -> Table:
             raise SageError("--arms", name, "is no arm", f"use some of {', '.join(known)}")
     arms = [known[name] for name in options.arms or known]
     seeds = list(range(options.seed, options.seed + options.seeds))
-    spent = ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "device")
+    spent = ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "wakes", "device")
     budget = {key: getattr(options, key) for key in spent}
     table = Table("ablation", budget, seeds)
     prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
@@ -121,7 +123,8 @@ def measure(options: argparse.Namespace) -> Table:
 def _path(options: argparse.Namespace, arm: Arm, seed: int) -> Path:
     """Where the result of an arm and seed is kept."""
     spent = "-".join(str(getattr(options, key)) for key in ("updates", "steps", "batch", "looks", "lr"))
-    spent = "-".join([spent, *options.set, *([f"lives={options.lives}"] if options.lives else [])])
+    said = [f"{key}={getattr(options, key)}" for key in ("lives", "wakes") if getattr(options, key)]
+    spent = "-".join([spent, *options.set, *said])
     folder: Path = options.keep / "results" / f"{'+'.join(options.tasks)}-{spent}"
     return folder / f"{arm.name.replace(' ', '_')}-{seed}.json"
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,9 @@ RESEEN = "rearranged"
 SHARES = {"physical": 0.3, "spatial": 0.08, "temporal": 0.06, "causal": 0.06, "rearranged": 0.5}
 """Of the families, in the simulated steps of an arm that sleeps."""
 PIECE = 2048
-"""Looks at moments that are lived again in one process."""
+"""Looks at moments in one file."""
+PIECES = 6
+"""Files of them made in one process at most."""
 
 
 def settings(looks: int, history: int) -> list[str]:
@@ -133,23 +136,25 @@ def pieces(run: Path, family: str, count: int, looks: int) -> list[Path]:
     return [folder / f"{number}.safetensors" for number in range(-(-count * looks_of(family, looks) // PIECE))]
 
 
-def relive(run: Path, wanted: dict[str, int], looks: int, seed: int) -> None:
-    """Live moments of a run again, in a process of its own, as far as that is not done yet.
+def relives(run: Path, wanted: dict[str, int], looks: int, seed: int) -> list[Callable[[], None]]:
+    """What lives moments of a run again, each call in a process of its own, as far as that is not done yet.
 
     Args:
         run: A run of wake.
         wanted: Family of variations -> how many moments.
         looks: Of a moment.
         seed: Moves everything that is drawn.
-
-    Raises:
-        SageError: The simulator failed.
     """
     missing = [path for f, count in wanted.items() for path in pieces(run, f, count, looks) if not path.exists()]
     if missing:
         say(f"sleep: {len(missing)} x {PIECE} looks at moments of {run.name}, {run.parent.parent.name}")
-        log = run.parent / "lived_again.log"
-        module("bench.ablation_data", str(run), str(looks), str(seed), *map(str, missing), log=log)
+    several = range(0, len(missing), PIECES)
+    return [partial(_relive, run, missing[first : first + PIECES], looks, seed) for first in several]
+
+
+def _relive(run: Path, missing: list[Path], looks: int, seed: int) -> None:
+    log = run.parent / f"lived_again-{missing[0].parent.name}-{missing[0].stem}.log"
+    module("bench.ablation_data", str(run), str(looks), str(seed), *map(str, missing), log=log)
 
 
 def relived(run: Path, family: str, count: int, looks: int, seed: int) -> Moments:
@@ -159,7 +164,8 @@ def relived(run: Path, family: str, count: int, looks: int, seed: int) -> Moment
     from sage_ext.sleep.kept import load
     from sage_ext.sleep.moments import joined
 
-    relive(run, {family: count}, looks, seed)
+    for job in relives(run, {family: count}, looks, seed):
+        job()
     return joined([load(path) for path in pieces(run, family, count, looks)]).take(torch.arange(count))
 
 

@@ -16,8 +16,8 @@ from .ablation_data import (
     Mixed,
     config_of,
     counts,
-    relive,
     relived,
+    relives,
     replayed,
     settings,
     wake,
@@ -63,7 +63,7 @@ def prepare(options: argparse.Namespace, arms: list[Arm], seeds: list[int]) -> N
             for run, family, count, number in _sleeps(options, arm, seed):
                 most = wanted.setdefault((run, number), {})
                 most[family] = max(count, most.get(family, 0))
-    again = [partial(relive, run, most, options.looks, number) for (run, number), most in wanted.items()]
+    again = [job for (run, number), most in wanted.items() for job in relives(run, most, options.looks, number)]
     in_parallel(again, options.workers)
 
 
@@ -77,7 +77,7 @@ def life(options: argparse.Namespace, seed: int) -> int:
 def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[partial[Path]]:
     """What makes, or finds, the runs of wake that an arm learns from."""
     seed = life(options, seed)
-    each = WAKE_RUNS[options.preset]
+    each = options.wakes or WAKE_RUNS[options.preset]
     if arm.learns in ("wake", "varied"):
         # What sleep simulates, the others live.
         each += math.ceil(options.steps / (LIVED * 30) / len(POLICIES))

@@ -22,7 +22,7 @@ from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
 from sage_ext.surprise.readout import learn_weights
 from sage_ext.surprise.scenes import contexts, learn
 
-from .dream_critic import clues, criticised
+from .dream_critic import CHUNK, clues, criticised
 from .dream_scenes import LOOKS, Scenes, Sets
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 START = LOOKS // 4
 """Look from which scenes are judged: nobody tells the judge when a law is broken."""
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the critic's word beside the evidence, of which the lessons that it did not learn from choose one."""
 JUDGED = ("usual", "lessons", "lessons_twin", "judged", "judged_twin", "unusual")
 """The sets whose scenes get a surprise."""
 
@@ -86,7 +88,9 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     for name in JUDGED:
         scenes: Scenes = getattr(sets, name)
         context, acted = contexts(mind, _seen(scenes, senses)), scenes.actions.to(mind.device)
-        evidence[name], seen[name] = judge.evidence(context, acted), clues(judge, context, acted)
+        some = list(zip(context.split(CHUNK), acted.split(CHUNK), strict=True))
+        evidence[name] = torch.cat([judge.evidence(*part) for part in some])
+        seen[name] = torch.cat([clues(judge, *part) for part in some])
 
     def kept(left: Left) -> Tensor:
         return torch.tensor([law != left for law in sets.lessons.law], device=mind.device)
@@ -103,7 +107,10 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     @cache
     def critical(left: Left) -> Scores:
         said = {k: v.cpu() for k, v in criticised(seen, kept(left).nonzero().squeeze(1), START).items()}
-        return {name: _standard(weighed(left), name) + _standard(said, name) for name in JUDGED}
+        parts = [{name: _standard(scores, name) for name in JUDGED} for scores in (weighed(left), said)]
+        mixed = [{k: (1 - share) * parts[0][k] + share * parts[1][k] for k in JUDGED} for share in SHARES]
+        some = kept(left).cpu()
+        return max(mixed, key=lambda s: pairwise_accuracy(s["lessons"][some], s["lessons_twin"][some]))
 
     return Judged(Scorer(equal), Scorer(weighed, learns=True), Scorer(critical, learns=True))
 

@@ -1,6 +1,6 @@
 """A critic that learns from many dreams: more than weights of evidence, from the same frozen contexts.
 
-It sees what a judge's forecaster makes of each look: what is there, how it moved, in what it was not as foretold, and
+It sees each look's context, what a judge's forecaster makes of it (how it moved, in what it was not as foretold) and
 the judge's own evidence. A few convolutions over time tell how impossible each look is. It learns by ranking dreams
 above their own twins, and above everything possible.
 """
@@ -15,17 +15,21 @@ from sage_ext.surprise.judge import Judge
 
 HORIZONS = (1, 4)
 """Looks ahead, of what was foretold, that it compares with what came."""
-WIDTH, DROP = 48, 0.3
+WIDTH, DROP = 128, 0.3
 DILATIONS = (1, 2, 4)
 """Of its convolutions: together they see 15 looks."""
 CRITICS = 3
 """Critics whose mean judges. Each leaves out a third of the lessons, which it alone judges: on what it learned from, a
 critic is far too sure, and coherence calibrated on that is wrong."""
-EPOCHS, BATCH, MOST = 16, 32, 600
+EPOCHS, BATCH, MOST = 32, 64, 1000
 """Passes over the lessons, pairs an update, and updates at most."""
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
+RANGED = 500
+"""Scenes that tell how far each clue ranges."""
 LIMIT = 12.0
 """Standard deviations at which clues are cut."""
+CHUNK = 512
+"""Scenes judged at once."""
 
 
 @torch.no_grad()
@@ -38,12 +42,18 @@ def clues(judge: Judge, context: Tensor, actions: Tensor) -> Tensor:
         actions: What was done after each look ``(n, T, A)``.
     """
     forecaster = judge.forecaster
-    parts = [forecaster.recall(forecaster.code(context)), judge.evidence(context, actions).nan_to_num().flatten(2)]
+    parts = [
+        context - forecaster.mean,
+        forecaster.recall(forecaster.code(context)),
+        judge.evidence(context, actions).nan_to_num().flatten(2),
+    ]
     for h, told in forecaster.unroll(context, actions).items():
         if h in HORIZONS:
             missed = forecaster.code(context[:, h:]) - forecaster.code(told.mean)
             parts.append(F.pad(missed, (0, 0, h, 0)))
-    return torch.cat(parts, -1).clamp(-LIMIT, LIMIT)
+    # Thousands of scenes have to fit into a GPU.
+    kind = torch.float16 if context.is_cuda else torch.float32
+    return torch.cat([part.clamp(-LIMIT, LIMIT).to(kind) for part in parts], -1)
 
 
 class Critic(nn.Module):
@@ -63,7 +73,7 @@ class Critic(nn.Module):
 
     def forward(self, seen: Tensor, start: int) -> Tensor:
         """Scores ``(n,)`` of clues ``(n, T, c)``; looks before ``start`` are seen, but not judged."""
-        x = F.gelu(self.begin(self.drop(seen / self.scale))).transpose(1, 2)
+        x = F.gelu(self.begin(self.drop(seen.float() / self.scale))).transpose(1, 2)
         for layer in self.over_time:
             x = x + F.gelu(layer(self.drop(x)))
         looks: Tensor = self.end(x.transpose(1, 2)).squeeze(-1)[:, start:]
@@ -84,7 +94,8 @@ def learn_critic(impossible: Tensor, twin: Tensor, possible: Tensor, start: int,
     with torch.random.fork_rng([impossible.device] if impossible.is_cuda else []):
         torch.manual_seed(seed)
         critic = Critic(impossible.shape[-1]).to(impossible.device)
-        critic.scale.copy_(torch.cat([twin, possible]).flatten(0, 1).std(0, correction=0).clamp(min=0.3))
+        some = torch.cat([twin[:RANGED], possible[:RANGED]]).flatten(0, 1).float()
+        critic.scale.copy_(some.std(0, correction=0).clamp(min=0.3))
         optimizer = torch.optim.AdamW(critic.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
         for _ in range(steps):
@@ -117,7 +128,10 @@ def criticised(seen: dict[str, Tensor], some: Tensor, start: int) -> dict[str, T
         own = some[fold != number]
         critics.append(learn_critic(seen["lessons"][own], seen["lessons_twin"][own], seen["usual"], start, number))
     with torch.no_grad():
-        said = {name: torch.stack([critic(value, start) for critic in critics]) for name, value in seen.items()}
+        said = {
+            name: torch.stack([torch.cat([critic(part, start) for part in value.split(CHUNK)]) for critic in critics])
+            for name, value in seen.items()
+        }
     found = {name: value.mean(0) for name, value in said.items()}
     for name in ("lessons", "lessons_twin"):
         found[name][some] = said[name][fold, some]

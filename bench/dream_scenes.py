@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sage_ext.errors import SageError
 
@@ -107,10 +107,11 @@ def sets(found: Iterable[Shard]) -> Sets:
     Raises:
         SageError: None of them is there.
     """
-    parts = [load(shard.path) for shard in found if shard.done]
-    if not parts:
+    parts = [load(shard) for shard in found if shard.done]
+    names = [f.name for f in fields(Sets)]
+    if not all(any(name in part for part in parts) for name in names):
         raise SageError("dreams", "", "are not there: no shard was finished", "give it more time")
-    return Sets(**{f.name: joined(getattr(part, f.name) for part in parts) for f in fields(Sets)})
+    return Sets(**{name: joined(part[name] for part in parts if name in part) for name in names})
 
 
 def save(parts: dict[str, Scenes], path: Path) -> None:
@@ -128,20 +129,21 @@ def save(parts: dict[str, Scenes], path: Path) -> None:
     temporary.replace(path.with_suffix(".json"))
 
 
-def load(path: Path) -> Sets:
-    """The undisturbed scenes of :func:`save`, and the dreams in the folder ``PATH``."""
+def load(shard: Shard) -> dict[str, Scenes]:
+    """The undisturbed scenes of :func:`save`, and the dreams in the shard's folder, as :class:`Sets` names them."""
     from safetensors.torch import load_file
 
     from sage_ext.dream.evaluation import EvaluationSet
 
+    path = shard.path
     tensors = load_file(path.with_suffix(".safetensors"))
-    parts: dict[str, Any] = {}
+    parts: dict[str, Scenes] = {}
     for name, names in json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).items():
         own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
         parts[name] = Scenes({k: v for k, v in own.items() if k != "actions"}, own["actions"], names)
-    for name in DREAMT:
+    for name in DREAMT[:1] if shard.lessons else DREAMT:
         parts[name], parts[f"{name}_twin"] = dreams(EvaluationSet(path / name))
-    return Sets(**parts)
+    return parts
 
 
 def dreams(found: EvaluationSet) -> tuple[Scenes, Scenes]:
@@ -155,7 +157,7 @@ def dreams(found: EvaluationSet) -> tuple[Scenes, Scenes]:
 
 
 def main() -> None:
-    """Make shards of a task: TASK FOLDER SEED:NUMBER:PAIRS ..."""
+    """Make shards of a task: TASK FOLDER SEED:NUMBER:PAIRS:LESSONS ..."""
     import torch
 
     from sage_ext.body import SimulatedBody
@@ -168,12 +170,16 @@ def main() -> None:
     body = SimulatedBody()
     env = body.environment(load_config(asked))
     for name in names:
-        own, number, pairs = map(int, name.split(":"))
-        shard = Shard(task, own, number, pairs, folder)
+        shard = Shard.of(task, folder, name)
         with claimed(shard) as mine:
             if mine:
-                seed = derived_seed(SEED + shard.seed, "shard", shard.number)
-                make(env, body.policy("random", env, seed), seed, shard.pairs, shard.path)
+                seed = derived_seed(SEED + shard.seed, "lessons" if shard.lessons else "shard", shard.number)
+                policy = body.policy("random", env, seed)
+                if shard.lessons:
+                    dream(env, policy, seed, {"lessons": shard.pairs}, shard.path)
+                    save({}, shard.path)
+                else:
+                    make(env, policy, seed, shard.pairs, shard.path)
     env.close()
 
 
@@ -181,18 +187,12 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
     """Make the sets and write them."""
     import torch
 
-    from sage_ext.dream.evaluation import INDEX, EvaluationSet, make_evaluation
+    from sage_ext.dream.evaluation import EvaluationSet
     from sage_ext.environment import derived_seed
 
-    wanted = {"lessons": LESSONS * pairs, "judged": pairs}
     count = KNOWN * pairs
-    wanted["staged"] = sum(STAGED.values()) * pairs
-    for name, each in wanted.items():
-        if not (path / name / INDEX).exists():
-            own = derived_seed(seed, "bench.dreams", name)
-            make_evaluation(
-                env, policy, path / name, {}, seed=own, pairs=each, looks=LOOKS, kinds=env.dream_kinds
-            )  # fmt: skip
+    wanted = {"lessons": LESSONS * pairs, "judged": pairs, "staged": sum(STAGED.values()) * pairs}
+    dream(env, policy, seed, wanted, path)
     generator = torch.Generator().manual_seed(seed)
     staged = dreams(EvaluationSet(path / "staged"))[1]
     order = torch.randperm(len(staged), generator=generator).tolist()
@@ -211,6 +211,19 @@ def make(env: Environment, policy: Policy, seed: int, pairs: int, path: Path) ->
         ]
     )
     save(parts, path)
+
+
+def dream(env: Environment, policy: Policy, seed: int, wanted: dict[str, int], path: Path) -> None:
+    """Make sets of dreams, name -> dreams of each kind, as far as they are not there."""
+    from sage_ext.dream.evaluation import INDEX, make_evaluation
+    from sage_ext.environment import derived_seed
+
+    for name, each in wanted.items():
+        if not (path / name / INDEX).exists():
+            own = derived_seed(seed, "bench.dreams", name)
+            make_evaluation(
+                env, policy, path / name, {}, seed=own, pairs=each, looks=LOOKS, kinds=env.dream_kinds
+            )  # fmt: skip
 
 
 def possible(

@@ -25,6 +25,8 @@ from .table import say
 
 SHARD = 2
 """Dreams of each kind in a shard, at most."""
+LESSONS = 8
+"""The same of a shard that holds lessons alone."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Shard:
         number: Which of the task's and seed's.
         pairs: Dreams of each kind.
         folder: Where all are kept.
+        lessons: Whether it holds lessons alone.
     """
 
     task: str
@@ -44,22 +47,36 @@ class Shard:
     number: int
     pairs: int
     folder: Path
+    lessons: bool = False
 
     @property
     def path(self) -> Path:
         """What its files' names begin with."""
-        return self.folder / f"{self.task}-{self.seed}" / f"{self.number:02}-{self.pairs}"
+        alone = "-lessons" if self.lessons else ""
+        return self.folder / f"{self.task}-{self.seed}" / f"{self.number:02}-{self.pairs}{alone}"
 
     @property
     def done(self) -> bool:
         """Whether it is there, whole."""
         return self.path.with_suffix(".json").exists()
 
+    @property
+    def name(self) -> str:
+        """What its maker is told, beside task and folder; :meth:`of` reads it."""
+        return f"{self.seed}:{self.number}:{self.pairs}:{int(self.lessons)}"
 
-def shards(task: str, seed: int, pairs: int, folder: Path) -> list[Shard]:
-    """What makes up ``pairs`` dreams of each kind."""
-    sizes = [min(SHARD, pairs - first) for first in range(0, pairs, SHARD)]
-    return [Shard(task, seed, number, size, folder) for number, size in enumerate(sizes)]
+    @classmethod
+    def of(cls, task: str, folder: Path, name: str) -> Shard:
+        """Inverse of :attr:`name`."""
+        seed, number, pairs, lessons = map(int, name.split(":"))
+        return cls(task, seed, number, pairs, folder, bool(lessons))
+
+
+def shards(task: str, seed: int, pairs: int, folder: Path, lessons: bool = False) -> list[Shard]:
+    """What makes up ``pairs`` dreams of each kind; with ``lessons`` so many lessons and nothing else."""
+    each = LESSONS if lessons else SHARD
+    sizes = [min(each, pairs - first) for first in range(0, pairs, each)]
+    return [Shard(task, seed, number, size, folder, lessons) for number, size in enumerate(sizes)]
 
 
 def prepare(wanted: Sequence[Shard], workers: int, seconds: float | None = None) -> None:
@@ -109,7 +126,7 @@ def _work(task: str, number: int, own: list[Shard], end: float | None) -> int:
     # Simulators live on the CPU: each on one core, and none opens the GPU.
     own_cpu = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([paths, *inherited])} | own_cpu
-    names = [f"{s.seed}:{s.number}:{s.pairs}" for s in own]
+    names = [shard.name for shard in own]
     with open(_log(own[0].folder, task, number), "ab") as log:
         try:
             return subprocess.run(

@@ -99,6 +99,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--arms", nargs="+", choices=ARMS, metavar="ARM", help="default: all that the given runs allow")
     add("--seeds", type=int, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--pairs", type=int, metavar="N", help="dreams of each kind, task and seed (default: the preset's 12 or 64)")
+    lessons = "lessons of each kind and task beside the two that come with each judged dream, shared by the seeds"
+    add("--lessons", type=int, default=0, metavar="N", help=f"{lessons} (default 0)")
     add_workers(parser)
     add("--minutes", type=float, metavar="X", help="to dream for at most; then what there is is judged")
     add("--keep", type=Path, default=Path("runs") / "dreams", metavar="DIR", help="default %(default)s")
@@ -114,14 +116,17 @@ def measure(options: argparse.Namespace) -> Table:
         raise SageError("--wake", "", "is missing", "name a run that learned from wake alone, or drop that arm")
     seeds = list(range(options.seed, options.seed + options.seeds))
     tasks = options.tasks or [dream_minds.task_of(options.run[0])]
-    asked = [shards(task, seed, _pairs(options), options.keep / "scenes") for seed in seeds for task in tasks]
+    keep = options.keep / "scenes"
+    asked = [shards(task, seed, _pairs(options), keep) for seed in seeds for task in tasks]
+    lessons = {task: shards(task, options.seed, options.lessons, keep, lessons=True) for task in tasks}
     limit = None if options.minutes is None else 60 * options.minutes
-    prepare([shard for own in asked for shard in own], options.workers, limit)
+    prepare([shard for own in (*asked, *lessons.values()) for shard in own], options.workers, limit)
     there = [own for own in ([s for s in own if s.done] for own in asked) if own]
+    there = [own + [s for s in lessons[own[0].task] if s.done] for own in there]
     if not there:
         raise SageError("--minutes", options.minutes, "are too few for one shard of dreams", "give more")
-    pairs = statistics.fmean(sum(shard.pairs for shard in own) for own in there)
-    table = Table("dreams", {"preset": options.preset, "tasks": tasks, "pairs": pairs}, seeds)
+    pairs, more = (statistics.fmean(counts) for counts in zip(*(_counts(own) for own in there), strict=True))
+    table = Table("dreams", {"preset": options.preset, "tasks": tasks, "pairs": pairs, "lessons": more}, seeds)
     found: dict[str, list[Figures]] = {}
     for own in there:
         task, seed = own[0].task, own[0].seed
@@ -144,11 +149,16 @@ def _pairs(options: argparse.Namespace) -> int:
     return options.pairs or PAIRS[options.preset]
 
 
+def _counts(own: list[Shard]) -> tuple[int, int]:
+    """Dreams of each kind that are judged, and lessons beside those that come with them."""
+    return sum(s.pairs for s in own if not s.lessons), sum(s.pairs for s in own if s.lessons)
+
+
 def _figures(options: argparse.Namespace, own: list[Shard], number: int, arms: list[str]) -> dict[str, Figures]:
     """Arm -> its figures of a task and seed, from before or now."""
     from .dream_scenes import sets
 
-    first, pairs = own[0], sum(shard.pairs for shard in own)
+    first, pairs = own[0], "+".join(map(str, filter(None, _counts(own))))
     found: dict[str, Figures] = {}
     paths: dict[str, Path] = {}
     for arm in arms:

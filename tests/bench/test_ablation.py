@@ -9,8 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench import ablation_data
 from bench.ablation_arms import ARMS
-from bench.ablation_data import FAMILIES, PIECE, SHARES, Mixed, counts, looks_of, pieces, steps_of_sleep
+from bench.ablation_data import (
+    FAMILIES,
+    PIECE,
+    PIECES,
+    SHARES,
+    Mixed,
+    counts,
+    looks_of,
+    pieces,
+    relives,
+    steps_of_sleep,
+)
 from bench.ablation_plan import life
 from bench.held_out import in_parallel
 from sage_ext.sleep import Moments
@@ -50,6 +62,25 @@ def test_arms_share_what_was_simulated() -> None:
     assert len(few) == 1 and len(many) == 3 and many[:1] == few
     assert len(pieces(Path("runs/a"), "causal", PIECE, LOOKS)) == LOOKS
     assert looks_of("rearranged", LOOKS) == 1 < looks_of("physical", LOOKS) == LOOKS
+
+
+def test_what_is_lived_again_is_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[list[str]] = []
+
+    def module(name: str, run: str, looks: str, seed: str, *paths: str, log: Path) -> None:
+        made.append(list(paths))
+        for path in map(Path, paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    monkeypatch.setattr(ablation_data, "module", module)
+    run, wanted = tmp_path / "task" / "run", {"rearranged": (PIECES + 2) * PIECE, "causal": 1}
+    jobs = relives(run, wanted, LOOKS, 0)
+    for job in jobs:
+        job()
+    assert [len(paths) for paths in made] == [PIECES, 3]
+    assert len({path for paths in made for path in paths}) == PIECES + 3
+    assert not relives(run, wanted, LOOKS, 0), "what is there is not lived again"
 
 
 def test_moments_of_several_lengths_are_drawn_by_one_number() -> None:

@@ -18,7 +18,16 @@ RESULT = {"seconds": 12.5, "losses": {"loss": 0.25}}
 
 
 def options(keep: Path, updates: int = 3, **more: Any) -> argparse.Namespace:
-    budget = {"tasks": ["Sage-Lift"], "steps": 96, "batch": 2, "looks": 3, "lr": 1e-3, "set": [], "lives": None}
+    budget = {
+        "tasks": ["Sage-Lift"],
+        "steps": 96,
+        "batch": 2,
+        "looks": 3,
+        "lr": 1e-3,
+        "set": [],
+        "lives": None,
+        "wakes": None,
+    }
     return argparse.Namespace(keep=keep, updates=updates, minds=True, device="cpu", **(budget | more))
 
 
@@ -63,4 +72,5 @@ def test_another_budget_is_another_mind(trained: list[int], tmp_path: Path) -> N
         assert result == RESULT
     ablation._trained(options(tmp_path, set=["sleep.lr=0.1"]), ARMS[0], 0)
     ablation._trained(options(tmp_path), ARMS[0], 1)
-    assert trained == [3, 4, 3, 3]
+    ablation._trained(options(tmp_path, wakes=2), ARMS[0], 1)
+    assert trained == [3, 4, 3, 3, 3]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import dream_shards
-from bench.dream_shards import SHARD, Shard, claimed, prepare, shards
+from bench.dream_shards import LESSONS, SHARD, Shard, claimed, prepare, shards
 from sage_ext.errors import SageError
 
 
@@ -29,8 +29,7 @@ class Worker:
             return subprocess.CompletedProcess(command, 1)
         task, folder = command[3], Path(command[4])
         for name in command[5:]:
-            seed, number, pairs = map(int, name.split(":"))
-            shard = Shard(task, seed, number, pairs, folder)
+            shard = Shard.of(task, folder, name)
             with claimed(shard) as mine:
                 if mine:
                     self.made.append(f"{task}:{name}")
@@ -46,6 +45,10 @@ def test_shards_make_up_the_whole(tmp_path: Path) -> None:
     found = shards("A", 0, 2 * SHARD + 1, tmp_path)
     assert [s.pairs for s in found] == [SHARD, SHARD, 1]
     assert len({s.path for s in wanted(tmp_path)}) == 12
+    more = shards("A", 0, LESSONS + 1, tmp_path, lessons=True)
+    assert [s.pairs for s in more] == [LESSONS, 1]
+    assert not {s.path for s in more} & {s.path for s in wanted(tmp_path)}
+    assert [Shard.of("A", tmp_path, s.name) for s in found + more] == found + more
 
 
 @pytest.mark.parametrize("workers", [1, 5])
@@ -59,7 +62,7 @@ def test_each_shard_is_made_once_by_any_number_of_workers(
     assert len(worker.made) == len(set(worker.made)) == 12
     if workers == 1:
         own = [name for name in worker.made if name.startswith("A")]
-        assert own[:2] == [f"A:0:0:{SHARD}", f"A:1:0:{SHARD}"], "the first of each seed first"
+        assert own[:2] == [f"A:0:0:{SHARD}:0", f"A:1:0:{SHARD}:0"], "the first of each seed first"
     prepare(wanted(tmp_path), workers)
     assert len(worker.made) == 12, "what is there is not made again"
 

@@ -199,6 +199,9 @@ def test_a_mind_without_a_run_is_judged(toy: Sets, tmp_path: Path, monkeypatch: 
     found = dreams.measure(options(tmp_path, *given, "--tasks", "Sage-Push"))
     assert found.budget["pairs"] == 3 and found.rows
     assert [p.parent.name for p in (tmp_path / "results").glob("*/*.json")] == ["Sage-Push-0-3"]
+    more = dreams.measure(options(tmp_path, *given, "--tasks", "Sage-Push", "--lessons", "9"))
+    assert (more.budget["pairs"], more.budget["lessons"]) == (3, 9)
+    assert (tmp_path / "results" / "Sage-Push-0-3+9").is_dir(), "further lessons are another judge"
 
 
 def test_when_time_is_up_what_there_is_is_judged(toy: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
