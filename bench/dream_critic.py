@@ -21,7 +21,7 @@ DILATIONS = (1, 2, 4)
 CRITICS = 3
 """Critics whose mean judges. Each leaves out a third of the lessons, which it alone judges: on what it learned from, a
 critic is far too sure, and coherence calibrated on that is wrong."""
-EPOCHS, BATCH, MOST = 32, 64, 1000
+EPOCHS, BATCH, MOST = 16, 64, 1000
 """Passes over the lessons, pairs an update, and updates at most."""
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
 RANGED = 500

@@ -202,7 +202,8 @@ class Forecaster(nn.Module):
         flat = flat - self.mean
         for i, group in enumerate(GROUPS.values()):
             part = flat[:, group.slice]
-            values, vectors = torch.linalg.eigh(part.T @ part / len(part))
+            # In double precision: of fewer looks than numbers, LAPACK's solver may not converge in single.
+            values, vectors = torch.linalg.eigh((part.T @ part / len(part)).double())
             self.basis[group.slice, i * self.numbers : (i + 1) * self.numbers] = vectors[:, -self.numbers :].flip(1)
             self.scale[i] = values[-self.numbers :].flip(0).clamp(min=1e-8).sqrt()
         outside = self._outside(flat, (flat @ self.basis).unflatten(-1, (len(GROUPS), self.numbers)))

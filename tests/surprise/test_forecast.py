@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sage_ext.context.layout import GROUPS
 from sage_ext.surprise.forecast import HORIZONS, Forecast, Forecaster
 from sage_ext.surprise.judge import Judge
 
@@ -70,3 +71,23 @@ def test_fitting_is_deterministic() -> None:
     two.fit(some.context, some.actions)
     for key, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[key]), key
+
+
+def test_a_group_that_stands_still_can_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In single precision LAPACK did not converge on a skin that nothing touched."""
+    solve = torch.linalg.eigh
+
+    def eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if matrix.dtype == torch.float32 and float(matrix.abs().max()) < 1e-12:
+            raise torch.linalg.LinAlgError("failed to converge")
+        return solve(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", eigh)
+    stretch = stretches(6, seed=0)
+    context, actions = stretch.context.clone(), stretch.actions
+    still = GROUPS["tactile"].slice
+    context[..., still] = 0.5 + 1e-7 * (torch.arange(context.shape[1]) == 3).unsqueeze(1)
+    forecaster = Forecaster(actions.shape[-1])
+    forecaster.fit(context, actions)
+    told = forecaster.unroll(context, actions)
+    assert all(bool(f.mean.isfinite().all() and f.log_error.isfinite().all()) for f in told.values())
