@@ -25,7 +25,7 @@ from .table import say
 
 SHARD = 2
 """Dreams of each kind in a shard, at most."""
-LESSONS = 8
+LESSON_SHARD = 8
 """The same of a shard that holds lessons alone."""
 
 
@@ -74,7 +74,7 @@ class Shard:
 
 def shards(task: str, seed: int, pairs: int, folder: Path, lessons: bool = False) -> list[Shard]:
     """What makes up ``pairs`` dreams of each kind; with ``lessons`` so many lessons and nothing else."""
-    each = LESSONS if lessons else SHARD
+    each = LESSON_SHARD if lessons else SHARD
     sizes = [min(each, pairs - first) for first in range(0, pairs, each)]
     return [Shard(task, seed, number, size, folder, lessons) for number, size in enumerate(sizes)]
 

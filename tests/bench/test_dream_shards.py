@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import dream_shards
-from bench.dream_shards import LESSONS, SHARD, Shard, claimed, prepare, shards
+from bench.dream_shards import LESSON_SHARD, SHARD, Shard, claimed, prepare, shards
 from sage_ext.errors import SageError
 
 
@@ -45,8 +45,8 @@ def test_shards_make_up_the_whole(tmp_path: Path) -> None:
     found = shards("A", 0, 2 * SHARD + 1, tmp_path)
     assert [s.pairs for s in found] == [SHARD, SHARD, 1]
     assert len({s.path for s in wanted(tmp_path)}) == 12
-    more = shards("A", 0, LESSONS + 1, tmp_path, lessons=True)
-    assert [s.pairs for s in more] == [LESSONS, 1]
+    more = shards("A", 0, LESSON_SHARD + 1, tmp_path, lessons=True)
+    assert [s.pairs for s in more] == [LESSON_SHARD, 1]
     assert not {s.path for s in more} & {s.path for s in wanted(tmp_path)}
     assert [Shard.of("A", tmp_path, s.name) for s in found + more] == found + more
 
