@@ -86,6 +86,7 @@ class WeightsConfig:
     regularity: float
     invariance: float
     change: float
+    sighting: float
     projections: int
 
 

@@ -131,6 +131,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.weights.regularity": _WEIGHT,
     "sleep.weights.invariance": _WEIGHT,
     "sleep.weights.change": _WEIGHT,
+    "sleep.weights.sighting": _WEIGHT,
     "sleep.weights.foresight": _WEIGHT,
     "sleep.weights.projections": between(1, 2**16),
     "sleep.variations.physical.share": _SHARE,

@@ -40,7 +40,7 @@ PONDER = 0.001
 """Weight of the cost of H's steps."""
 NEARER = 0.8
 """How much an action of a chunk counts beside the one before it: the first is done, the others are foretold."""
-SLOWER = 0.1
+SLOWER = 0.3
 """Learning rate of H and the compression beside that of L: each of their numbers has thousands of inputs, which would
 move it far at once."""
 LARGEST_GRADIENT = 1.0

@@ -15,7 +15,7 @@ from ..observation import ObservationSpec, check_finite, hide
 from . import stems
 from .core import FELT, FELT_WIDTH, PICTURES, Core
 from .heads import READ, Head
-from .landmarks import Landmarks
+from .landmarks import Chart, Landmarks
 from .layout import GROUPS, SENSES
 from .side_by_side import side_by_side
 
@@ -209,6 +209,17 @@ class ContextEncoder(nn.Module):
         objects: Tensor = self.heads["objects"](self.points(observation, present))
         return objects
 
+    def sighted(
+        self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Chart]:
+        """As :meth:`locate`, with where the landmarks were seen (B * T looks); one picture at least."""
+        self.spec.check(observation, batch_dims=2)
+        (visual, depth), flags = self._pictures(_hidden(observation, present), self.presence(observation, present))
+        chart = self.landmarks.chart(visual, depth, flags)
+        shape = next(iter(observation.values())).shape[:2]
+        objects: Tensor = self.heads["objects"](self.landmarks.numbers(chart, flags).unflatten(0, shape))
+        return objects, chart
+
     def step(
         self,
         observation: Mapping[str, Tensor],
@@ -257,11 +268,17 @@ class ContextEncoder(nn.Module):
         return torch.where(flags[..., index, None], value, missing)
 
     def _points(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
+        pictures, there = self._pictures(inputs, flags)
+        found: Tensor = self.landmarks(*pictures, there)
+        return found.unflatten(0, flags.shape[:2])
+
+    @staticmethod
+    def _pictures(inputs: Mapping[str, Tensor], flags: Tensor) -> tuple[list[Tensor | None], Tensor]:
+        """Pictures one after the other, and which are there."""
         pictures = [inputs[k].flatten(0, 1) if k in inputs else None for k in PICTURES]
         # Not by a list, which would be copied to a GPU each time.
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
-        found: Tensor = self.landmarks(*pictures, there)
-        return found.unflatten(0, flags.shape[:2])
+        return pictures, there
 
     @staticmethod
     def _check_mask(name: str, mask: Tensor, shape: torch.Size) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,21 @@ _FARTHEST = 19.0
 """Where nothing was hit, a landmark is this far [m]."""
 
 
+class Chart(NamedTuple):
+    """What landmarks see in pictures.
+
+    Attributes:
+        strength: How much each cell looks like what each landmark seeks, ``(N, count, rows * columns)``.
+        place: Column and row, -1..1 from the middle of the first cell to that of the last, and nearness
+            ``(N, count, 3)``.
+        grid: Rows and columns of cells.
+    """
+
+    strength: Tensor
+    place: Tensor
+    grid: tuple[int, int]
+
+
 class Landmarks(nn.Module):
     """A spatial soft-argmax over colour and depth.
 
@@ -27,13 +44,16 @@ class Landmarks(nn.Module):
     CenterNet, arXiv 1904.07850). With the depth found there the place in the room follows, ``column * metres`` to the
     side and ``row * metres`` up and down, which a linear layer cannot multiply out.
 
+    What is sought may be nowhere: that competes with all cells, and the numbers of a landmark fade as it wins.
+
     Args:
         count: How many landmarks.
         hidden: Channels of the maps before.
     """
 
     NUMBERS = 7
-    """Of each landmark: column and row in -1..1, nearness, column and row times metres, metres / 3, strength."""
+    """Of each landmark: column and row in -1..1, nearness, column and row times metres, metres / 3, and whether it is
+    there, by which the others are multiplied."""
 
     def __init__(self, count: int, hidden: int = 72) -> None:
         super().__init__()
@@ -47,6 +67,7 @@ class Landmarks(nn.Module):
         )
         # Weights that are nearly uniform at first point all landmarks at the middle, and learn slowly.
         self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.nowhere = nn.Parameter(torch.zeros(count))
 
     @property
     def width(self) -> int:
@@ -64,10 +85,15 @@ class Landmarks(nn.Module):
         Returns:
             ``(N, width)``; zeros where neither is present, and nothing of depth where that is not.
         """
-        given = visual if visual is not None else depth
-        if given is None:
+        if visual is None and depth is None:
             return self.sharpness.new_zeros(len(flags), self.width)
-        rows, columns = given.shape[1] // _CELL, given.shape[2] // _CELL
+        return self.numbers(self.chart(visual, depth, flags), flags)
+
+    def chart(self, visual: Tensor | None, depth: Tensor | None, flags: Tensor) -> Chart:
+        """Where landmarks are; arguments as of :meth:`forward`, one picture at least."""
+        given = visual if visual is not None else depth
+        assert given is not None
+        rows, columns = cells(given.shape[1:3])
         seen, ranged = flags[:, :1, None, None], flags[:, 1:, None, None]
         blank = given.new_zeros(len(given), 1, *given.shape[1:3], dtype=torch.float32)
         colour = blank.expand(-1, 6, -1, -1) if visual is None else torch.where(seen, colours(visual), 0.0)
@@ -79,21 +105,33 @@ class Landmarks(nn.Module):
         # Places to a hundredth of the picture, which bfloat16 cannot tell apart.
         with torch.autocast(given.device.type, enabled=False):
             strength, beside = maps.float().split([self.count, self.count * _CORRECTIONS], 1)
-            cells = F.avg_pool2d(near, _CELL).flatten(1)
-            found = self._placed(strength * self.sharpness.exp(), beside, cells, ranged[..., 0], (rows, columns))
-        return torch.where(flags.any(-1, keepdim=True), found, 0.0)
+            distance = F.avg_pool2d(near, _CELL).flatten(1)
+            return self._placed(strength * self.sharpness.exp(), beside, distance, (rows, columns))
 
     @staticmethod
-    def _placed(strength: Tensor, beside: Tensor, near: Tensor, ranged: Tensor, grid: tuple[int, int]) -> Tensor:
+    def _placed(strength: Tensor, beside: Tensor, near: Tensor, grid: tuple[int, int]) -> Chart:
         weights = strength.softmax(-1)
         # A product and a sum: as matrices it takes ten times as long.
         corrections = _REACH * (beside.unflatten(1, (-1, _CORRECTIONS)) * weights.unsqueeze(2)).sum(-1)
         place = weights @ _places(*grid, strength.device) + corrections[..., :2]
         near = (weights @ near.unsqueeze(-1) + corrections[..., 2:]).clamp(min=1.0 / (1.0 + _FARTHEST), max=1.0)
-        metres = torch.where(ranged, 1.0 / near - 1.0, 0.0)
-        near = torch.where(ranged, near, 0.0)
-        total = torch.logsumexp(strength, -1, keepdim=True) / 5.0
-        return torch.cat([place, near, place * metres, metres / 3.0, total], -1).flatten(1)
+        return Chart(strength, torch.cat([place, near], -1), grid)
+
+    def numbers(self, chart: Chart, flags: Tensor) -> Tensor:
+        """What is told of a chart, ``(N, width)``; flags as of :meth:`forward`."""
+        with torch.autocast(flags.device.type, enabled=False):
+            place, near = chart.place.split([2, 1], -1)
+            ranged = flags[:, 1:, None]
+            metres = torch.where(ranged, 1.0 / near - 1.0, 0.0)
+            there = torch.sigmoid(torch.logsumexp(chart.strength, -1, keepdim=True) - self.nowhere.unsqueeze(-1))
+            told = torch.cat([place, torch.where(ranged, near, 0.0), place * metres, metres / 3.0], -1)
+            found = torch.cat([told * there, there], -1).flatten(1)
+        return torch.where(flags.any(-1, keepdim=True), found, 0.0)
+
+
+def cells(picture: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of cells of a picture of so many pixels."""
+    return picture[0] // _CELL, picture[1] // _CELL
 
 
 def _places(rows: int, columns: int, device: torch.device) -> Tensor:

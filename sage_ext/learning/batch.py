@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import SageError
 from . import changes
+from .sighting import TOLD
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Batch:
             -1 where none does; None is step for step.
         varied_actions: If others were taken.
         present: Sense -> ``(B, T)`` bool, for both branches.
+        sights: ``remembered`` and ``varied`` -> where each loose object is in the branch's pictures ``(B, T, 5 n)``,
+            see :data:`~sage_ext.learning.sighting.TOLD`; empty where nobody tells.
     """
 
     remembered: Mapping[str, Tensor]
@@ -39,6 +42,7 @@ class Batch:
     match: Tensor | None = None
     varied_actions: Tensor | None = None
     present: Mapping[str, Tensor] = field(default_factory=dict)
+    sights: Mapping[str, Tensor] = field(default_factory=dict)
 
     def check(self, bodies: int) -> None:
         """Check that the parts belong together; the encoder checks the observations themselves.
@@ -54,6 +58,13 @@ class Batch:
         for name, shape in shapes.items():
             if tuple(shape) != want:
                 raise SageError(f"batch.{name}", tuple(shape), f"must be {want} like actions", "slice them alike")
+        for branch, told in self.sights.items():
+            if branch not in ("remembered", "varied") or len(self.sights) != 2:
+                raise SageError("batch.sights", branch, "is not both branches", "tell of remembered and varied")
+            if tuple(told.shape[:2]) != want or told.shape[2] % TOLD:
+                raise SageError(
+                    f"batch.sights.{branch}", tuple(told.shape), f"must be {(*want, f'{TOLD} n')}", "tell it"
+                )
         if set(self.change) != set(self.asked):
             odd = sorted(set(self.change) ^ set(self.asked))[0]
             raise SageError("batch.change", odd, "is in one of change and asked only", "give it in both")

@@ -11,9 +11,11 @@
 ``regularity``  SIGReg: contexts are drawn to an isotropic Gaussian.
 ``invariance``  The semantic groups that say nothing of places agree between the branches, where they show the same.
 ``change``      What the variation changed is read from the difference of the branches, see :mod:`.changes`.
+``sighting``    In single looks: where the loose objects are in the picture, see :mod:`.sighting`.
 =============== ====================================================================================================
 
-A constant encoder satisfies every term but ``regularity`` and ``change``; see :meth:`Objective.collapsed`.
+A constant encoder satisfies every term but ``regularity``, ``change`` and ``sighting``; see
+:meth:`Objective.collapsed`.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from torch import Tensor, nn
 
 from ..context.core import PICTURES
 from ..context.encoder import ContextEncoder
+from ..context.landmarks import cells
 from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES
 from ..errors import SageError
 from . import changes
 from .batch import Batch
 from .changes import CHANGES, ChangeHeads
 from .predictor import ContextPredictor, group_mean
+from .sighting import of_a_constant, sighting
 from .sigreg import epps_pulley, lines, sigreg
 from .terms import Chance, Weights
 
@@ -104,7 +108,7 @@ class Objective(nn.Module):
         Returns:
             Scalars: ``loss``, which carries the gradient, the unweighted terms, ``change/KIND`` for each kind of
             change, and ``skill``, the share of the error of "nothing changes" that the prediction takes away. A batch
-            of single looks has ``regularity`` and ``change`` alone.
+            of single looks has ``regularity``, ``change`` and, where it tells, ``sighting`` alone.
 
         Raises:
             SageError: A malformed batch.
@@ -142,17 +146,28 @@ class Objective(nn.Module):
         flags = flags if chance.luck is None else self._drop(flags, chance.luck)
         both = {k: torch.cat([batch.remembered[k], batch.varied[k]]) for k in PICTURES if k in batch.remembered}
         present = {k: torch.cat([flags[..., SENSES.index(k)]] * 2) for k in both}
-        objects = self.encoder.locate(both, present).float()
+        if batch.sights:
+            objects, chart = self.encoder.sighted(both, present)
+        else:
+            objects = self.encoder.locate(both, present)
+        objects = objects.float()
         half, index = len(batch.actions), list(GROUPS).index("objects")
         with torch.autocast(objects.device.type, enabled=False):
             regularity = epps_pulley(objects.flatten(0, 1) @ chance.lines[index]).mean()
         apart = objects[half:] - objects[:half]
         read = {k: self.heads.read[k](apart) for k in _of_objects(batch)}
-        return self._sum_of_places(batch, regularity, read)
+        told = None
+        if batch.sights:
+            with torch.autocast(objects.device.type, enabled=False):
+                shown = torch.stack(list(present.values())).any(0).flatten()
+                told = sighting(chart, self.encoder.landmarks.nowhere, _sights(batch), shown)
+        return self._sum_of_places(batch, regularity, read, told)
 
-    def _sum_of_places(self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _sum_of_places(
+        self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor], told: Tensor | None
+    ) -> dict[str, Tensor]:
         # The other groups have their part in the mean over all, and nothing to say.
-        terms = {"regularity": regularity / len(GROUPS)}
+        terms = {"regularity": regularity / len(GROUPS)} | ({} if told is None else {"sighting": told})
         return self._sum(terms, self._changes({k: batch.change[k] for k in read}, batch.asked, read))
 
     @torch.no_grad()
@@ -172,7 +187,9 @@ class Objective(nn.Module):
         if batch.actions.shape[1] == 1:
             nothing = {k: torch.zeros_like(batch.change[k]) for k in _of_objects(batch)}
             alike = torch.zeros(2 * len(batch.actions), 1, device=batch.actions.device)
-            return self._sum_of_places(batch, epps_pulley(alike).mean(), nothing)
+            grid = cells(next(v for k, v in batch.remembered.items() if k in PICTURES).shape[2:4])
+            told = of_a_constant(_sights(batch), grid) if batch.sights else None
+            return self._sum_of_places(batch, epps_pulley(alike).mean(), nothing, told)
         there = self._presence(batch).flatten(0, 1)
         constant = torch.zeros(len(there), CONTEXT_WIDTH, device=batch.actions.device)
         zero = constant.new_zeros(())
@@ -261,7 +278,7 @@ class Objective(nn.Module):
     def _sum(self, terms: dict[str, Tensor], by_kind: dict[str, Tensor]) -> dict[str, Tensor]:
         zero = terms["regularity"].new_zeros(())
         terms["change"] = torch.stack([zero, *by_kind.values()]).sum()
-        names = ("prediction", "calibration", "foresight", "regularity", "invariance", "change")
+        names = ("prediction", "calibration", "foresight", "regularity", "invariance", "change", "sighting")
         loss = torch.stack([getattr(self.weights, name) * terms[name] for name in names if name in terms]).sum()
         kinds = {f"change/{name}": value.detach() for name, value in by_kind.items()}
         return {"loss": loss} | {name: value.detach() for name, value in terms.items()} | kinds
@@ -276,6 +293,11 @@ def _told(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def _of_objects(batch: Batch) -> list[str]:
     """Kinds of change that are read from ``objects``, of those the batch tells."""
     return [kind for kind in batch.change if CHANGES[kind].group == "objects"]
+
+
+def _sights(batch: Batch) -> Tensor:
+    """Where the objects are in both branches' looks (2 B T, 5 n)."""
+    return torch.cat([batch.sights["remembered"], batch.sights["varied"]]).flatten(0, 1)
 
 
 def _felt(batch: Batch, there: Tensor) -> Tensor:

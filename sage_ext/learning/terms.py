@@ -15,12 +15,13 @@ class Weights:
     """Weights of the terms, and what else there is to choose.
 
     Attributes:
-        prediction: Weight of that term, like the five that follow.
+        prediction: Weight of that term.
         calibration: Touches the variances alone.
         foresight: Weight.
         regularity: The statistic grows with the batch for a collapsed encoder and does not for a Gaussian one.
         invariance: Weight.
         change: Weight of the sum over all kinds of change.
+        sighting: Weight, in single looks.
         projections: Random lines a group and update.
         drop: Chance that a sense is taken from a slice in training.
     """
@@ -31,6 +32,7 @@ class Weights:
     regularity: float = 0.03
     invariance: float = 0.3
     change: float = 3.0
+    sighting: float = 1.0
     projections: int = 32
     drop: float = 0.1
 

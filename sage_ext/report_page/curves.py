@@ -17,6 +17,7 @@ ABOUT = {
     "regularity": "how far contexts are from a Gaussian",
     "invariance": "disagreement of semantic groups between a moment and its variation",
     "change": "what was not read of what a variation changed",
+    "sighting": "how unsure it is of where objects are in single looks",
     "skill": "above 0: predicts better than 'nothing changes'",
 }
 """Number of the sleep -> what it says."""

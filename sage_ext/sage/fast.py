@@ -21,9 +21,6 @@ _STILL = 1e-3
 """Numbers of a sense that vary by less were still."""
 _MOST = 20.0
 """Numbers are scaled up by no more: a joint that hardly moved must not shout when it does."""
-_SOFT = 0.1
-"""How loud the message, depth and touch are at first, beside proprioception: what acting needs of their hundreds of
-numbers is learned, and they are not learned by heart before."""
 _FAR = 10.0
 """Deviations from the mean beyond which a number is cut off."""
 
@@ -125,12 +122,7 @@ class FastBody(nn.Module):
         super().__init__()
         self.chunk, self.action_dim = chunk, action_dim
         self.glance = Glance(spec, glance)
-        self.mix = nn.Sequential(StreamedLinear(message + self.glance.width, hidden), nn.LayerNorm(hidden), nn.SiLU())
-        first = self.mix[0]
-        assert isinstance(first, nn.Linear)
-        with torch.no_grad():
-            # Proprioception comes last.
-            first.weight[:, : message + self.glance.width - glance].mul_(_SOFT)
+        self.mix = nn.Sequential(StreamedLinear(message + self.glance.width, hidden), nn.SiLU())
         self.recur = nn.GRUCell(hidden, memory)
         self.plan = nn.Sequential(
             StreamedLinear(hidden + memory, hidden), nn.SiLU(), StreamedLinear(hidden, hidden), nn.SiLU(),

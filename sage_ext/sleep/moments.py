@@ -16,13 +16,14 @@ from ..environment import Environment, Observation
 from ..learning.batch import Batch
 from ..learning.changes import CHANGES, SENSED, evened, width
 from ..learning.predictor import widened
+from ..learning.sighting import TOLD
 from ..memory import Memory
 from ..mind import with_speed
-from .told import what_changed
+from .told import sighted, what_changed
 from .variations import Draw, draw, schedule
 
 Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
-TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match")
+TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match", "sights")
 """What has an axis of looks."""
 
 
@@ -41,6 +42,8 @@ class Moments:
         match: For each varied look the remembered look of the same instant, or -1 (M, T).
         forget: Whether history is of no use, as time runs at another speed or another scene was seen (M,) bool.
         looks: How many looks each has (M,); beyond is nothing.
+        sights: Branch -> where each loose object is in its pictures (M, T, 5 B), see
+            :data:`~sage_ext.learning.sighting.TOLD`.
     """
 
     history: Observation
@@ -53,6 +56,7 @@ class Moments:
     match: Tensor
     forget: Tensor
     looks: Tensor
+    sights: Observation
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -138,7 +142,7 @@ def joined(parts: Sequence[Moments]) -> Moments:
     if len(parts) == 1:
         return parts[0]
     width = max(p.actions.shape[-1] for p in parts)
-    told = zip(evened([p.change for p in parts]), evened([p.asked for p in parts]), strict=True)
+    told = zip(*(evened([getattr(p, name) for p in parts]) for name in ("change", "asked", "sights")), strict=True)
     even = [
         replace(
             p,
@@ -146,8 +150,9 @@ def joined(parts: Sequence[Moments]) -> Moments:
             varied_actions=widened(p.varied_actions, width),
             change=change,
             asked=asked,
+            sights=sights,
         )
-        for p, (change, asked) in zip(parts, told, strict=True)
+        for p, (change, asked, sights) in zip(parts, told, strict=True)
     ]
     return Moments(**{f.name: _join([getattr(p, f.name) for p in even]) for f in fields(Moments)})
 
@@ -179,6 +184,7 @@ def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: 
         # The history is that of one branch alone.
         forget=torch.ones(n, dtype=torch.bool),
         looks=torch.full((n,), looks),
+        sights={branch: torch.zeros(n, looks, TOLD * bodies) for branch in ("remembered", "varied")},
     )
 
 
@@ -235,6 +241,7 @@ def _relive(
         # What was looked at before was seen from elsewhere, or showed the objects elsewhere.
         forget=torch.full((n,), drawn.speed != 1.0 or anew),
         looks=torch.full((n,), looks),
+        sights={"remembered": sighted(sights[0], depths[0]), "varied": sighted(sights[1], depths[1])},
     )
     return _padded(lived_again, config.steps)
 

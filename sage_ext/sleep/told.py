@@ -64,6 +64,19 @@ def what_changed(
     return change, asked
 
 
+def sighted(sight: Observation, depth: Tensor) -> Tensor:
+    """Where each loose object is in the picture (n, T, 5 B), see :data:`~sage_ext.learning.sighting.TOLD`.
+
+    Args:
+        sight: As in :func:`in_view`.
+        depth: As in :func:`in_view`.
+    """
+    place = sight["pixel"].cpu() / torch.tensor(depth.shape[2:4])
+    seen = in_view(sight, depth)
+    parts = [place[..., 0], place[..., 1], sight["position"][..., 0].cpu(), seen, torch.ones_like(seen)]
+    return torch.stack([part.float() for part in parts], -1).flatten(2)
+
+
 def in_view(sight: Observation, depth: Tensor) -> Tensor:
     """Which loose objects are in the picture, whole or in part, with enough to be seen (n, T, B) bool.
 

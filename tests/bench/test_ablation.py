@@ -45,6 +45,7 @@ def _moments(count: int, looks: int, first: int) -> Moments:
         match=torch.zeros(count, looks, dtype=torch.long),
         forget=torch.zeros(count, dtype=torch.bool),
         looks=torch.full((count,), looks),
+        sights={},
     )
 
 

@@ -66,6 +66,20 @@ def test_without_pictures_there_are_none() -> None:
     assert not seeks_red()(visual, depth, torch.tensor([[False, False]])).any()
 
 
+def test_the_numbers_of_what_is_nowhere_fade() -> None:
+    landmarks = seeks_red()
+    whole = landmarks(*scene(40, 8, 2.5), BOTH)[0]
+    with torch.no_grad():
+        landmarks.nowhere += torch.logsumexp(landmarks.chart(*scene(40, 8, 2.5), BOTH).strength, -1)[0]
+    half = landmarks(*scene(40, 8, 2.5), BOTH)[0]
+    assert half[6].item() == pytest.approx(0.5) and half[:6].tolist() == pytest.approx(
+        (whole[:6] / 2).tolist(), abs=0.01
+    )
+    with torch.no_grad():
+        landmarks.nowhere += 20.0
+    assert landmarks(*scene(40, 8, 2.5), BOTH).abs().max() < 1e-6
+
+
 def test_all_of_it_learns() -> None:
     landmarks = Landmarks(4)
     landmarks(*scene(8, 20, 1.0), BOTH).square().sum().backward()

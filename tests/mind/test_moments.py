@@ -11,6 +11,7 @@ import torch
 from sage_ext.config import SleepConfig
 from sage_ext.environment import Observation
 from sage_ext.errors import SageError
+from sage_ext.learning.sighting import TOLD
 from sage_ext.memory import Memory
 from sage_ext.sleep import Moments, relive_moments
 from sage_ext.sleep.moments import slice_length
@@ -203,6 +204,11 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_both_branches(remember
         sights.append(lived["sight"]["position"].flatten(2))
         views.append(in_view(lived["sight"], looks["depth"]))
         first.append(nearest(lived["sight"], views[-1]))
+        told = found.sights[branch].unflatten(2, (-1, TOLD))
+        shares = lived["sight"]["pixel"] / torch.tensor(looks["depth"].shape[2:4])
+        assert torch.equal(told[..., :2], shares) and (told[..., 4] == 1).all()
+        assert torch.equal(told[..., 2], lived["sight"]["position"][..., 0])
+        assert torch.equal(told[..., 3] > 0, views[-1])
     assert torch.equal(found.change["object_nearest"], first[0] - first[1])
     assert torch.equal(found.change["object_position"], sights[0] - sights[1])
     assert torch.equal(found.change["object_seen"], views[0].float() - views[1].float())
@@ -256,6 +262,7 @@ def test_plain_memory_takes_its_share(remembered: Remembered) -> None:
         assert torch.equal(getattr(found, actions)[:6, :, :2], stretch["action"][:, 1:])
     for name, asked in found.asked.items():
         assert not asked[:6].any() and not found.change[name][:6].any(), "two stretches that have nothing in common"
+        assert not found.sights["varied"][:6].any() and found.sights["varied"][6:].any(), "nobody tells what is there"
     whole = moments_of(remembered, configured("sleep.replay=1").sleep, 7)
     assert len(whole) == 7 and not any(asked.any() for asked in whole.asked.values())
 
@@ -305,7 +312,7 @@ def test_the_batch_is_the_chosen_moments(remembered: Remembered) -> None:
     batch.check(remembered[0].num_objects)
     for name in ("actions", "varied_actions", "match", "forget"):
         assert torch.equal(getattr(batch, name), getattr(found, name)[which]), name
-    for name in ("history", "remembered", "varied", "change", "asked"):
+    for name in ("history", "remembered", "varied", "change", "asked", "sights"):
         assert same(getattr(batch, name), {k: v[which] for k, v in getattr(found, name).items()}), name
     without = moments_of(remembered, configured("sleep.history=0").sleep, 24)
     assert without.remembered["depth"].shape[1] == 5

@@ -1,0 +1,83 @@
+"""Where the loose objects are in a picture, as the simulator tells it of looks that were lived again.
+
+The first landmarks of the encoder seek one loose object each: their maps are taught which cell an object's middle lies
+in, or that it is nowhere in view, and their places where exactly (as heat maps of keypoints with offsets, CenterNet,
+arXiv 1904.07850). A place that is read as a mean over the whole picture would have to find the object first, by slopes
+that are nearly flat while it has not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..context.landmarks import Chart
+
+TOLD = 5
+"""Numbers told of an object: row and column of its middle as shares of the picture, metres ahead, whether it is in
+view, and 1 where all this is known."""
+EXACT = 0.3
+"""Weight of an error of place of one cell, beside the cross-entropy."""
+NEAR = 10.0
+"""Cells that an error of nearness of 1 counts like."""
+
+
+class _Told(NamedTuple):
+    cell: Tensor
+    place: Tensor
+    seen: Tensor
+    known: Tensor
+
+
+def sighting(chart: Chart, nowhere: Tensor, sights: Tensor, shown: Tensor) -> Tensor:
+    """Cross-entropy of where each loose object is [nat], and the error of its place [cells].
+
+    Args:
+        chart: What the landmarks see in N looks.
+        nowhere: How much nothing looks like what each landmark seeks ``(count,)``.
+        sights: What is told of each object ``(N, 5 B)``, see :data:`TOLD`; those beyond the landmarks are left out.
+        shown: Whether there is a picture ``(N,)`` bool.
+    """
+    bodies = min(sights.shape[-1] // TOLD, len(nowhere))
+    told = _read(sights[:, : TOLD * bodies], chart.grid, shown)
+    absent = nowhere[:bodies].view(1, -1, 1).expand(len(sights), -1, 1)
+    odds = torch.cat([chart.strength[:, :bodies], absent], -1).float()
+    missed = F.cross_entropy(odds.flatten(0, 1), told.cell.flatten(), reduction="none").view_as(told.cell)
+    return _mean(missed, told.known) + EXACT * _mean(_apart(chart.place[:, :bodies], told.place, chart.grid), told.seen)
+
+
+def of_a_constant(sights: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The least that any chart reaches that is the same in all looks; arguments as of :func:`sighting`."""
+    told = _read(sights, grid, torch.ones(len(sights), dtype=torch.bool, device=sights.device))
+    cells = grid[0] * grid[1] + 1
+    shares = (F.one_hot(told.cell, cells) * told.known.unsqueeze(-1)).sum(0) / told.known.sum(0).clamp(min=1)[:, None]
+    likely = shares.clamp(min=1e-12).log().expand(len(sights), -1, -1)
+    missed = -likely.gather(-1, told.cell.unsqueeze(-1)).squeeze(-1)
+    middle = torch.where(told.seen.unsqueeze(-1), told.place, torch.nan).nanmedian(0).values.nan_to_num()
+    return _mean(missed, told.known) + EXACT * _mean(_apart(middle.expand_as(told.place), told.place, grid), told.seen)
+
+
+def _read(sights: Tensor, grid: tuple[int, int], shown: Tensor) -> _Told:
+    rows, columns = grid
+    row, column, metres, seen, known = sights.float().unflatten(-1, (-1, TOLD)).unbind(-1)
+    known = (known > 0) & shown.unsqueeze(-1)
+    seen = (seen > 0) & known
+    # Of an object at the picture's edge the middle may lie outside: then the nearest cell is meant.
+    down, across = (row * rows).floor().clamp(0, rows - 1), (column * columns).floor().clamp(0, columns - 1)
+    cell = torch.where(seen, (down * columns + across).long(), rows * columns)
+    edge = (2.0 * share * cells - 1.0 for share, cells in ((column, columns), (row, rows)))
+    across, down = (e / max(cells - 1, 1) - 1.0 for e, cells in zip(edge, (columns, rows), strict=True))
+    return _Told(cell, torch.stack([across, down, 1.0 / (1.0 + metres.clamp(min=0.0))], -1), seen, known)
+
+
+def _apart(place: Tensor, told: Tensor, grid: tuple[int, int]) -> Tensor:
+    """How far places (N, B, 3) are from those told [cells]."""
+    size = told.new_tensor([(grid[1] - 1) / 2, (grid[0] - 1) / 2, NEAR])
+    return ((place - told).abs() * size).sum(-1)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return torch.where(where, values, 0.0).sum() / where.sum().clamp(min=1)
