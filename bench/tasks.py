@@ -71,6 +71,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--worlds", type=count, default=20, metavar="N", help="side by side (default 20)")
     add("--seeds", type=count, default=3, metavar="N", help="how many, from --seed on (default 3)")
     add("--demonstrations", type=count, default=60, metavar="N", help="episodes of the expert (default 60)")
+    add(
+        "--disturbance",
+        type=float,
+        metavar="X",
+        help="of its actions, remembered beside what it wanted (default: as in "
+        "config/wake); a hand that has to be exact bears 0.1",
+    )
     add("--consolidations", type=count, default=3000, metavar="N", help="moments of a sleep (default 3000)")
     add("--updates", type=count, default=2000, metavar="N", help="of weights that learn to act (default 2000)")
     add("--batch", type=count, metavar="N", help="stretches an update of SAGE's (default: as in config/act)")
@@ -95,7 +102,17 @@ def measure(options: argparse.Namespace) -> Table:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     names = options.arms or arms.names
     seeds = list(range(options.seed, options.seed + options.seeds))
-    spent = ("preset", "episodes", "demonstrations", "consolidations", "updates", "batch", "cnn_batch", "device")
+    spent = (
+        "preset",
+        "episodes",
+        "demonstrations",
+        "disturbance",
+        "consolidations",
+        "updates",
+        "batch",
+        "cnn_batch",
+        "device",
+    )
     given = {"sage": options.sage, "mind": options.mind}
     table = Table("tasks", {key: getattr(options, key) for key in spent} | given, seeds)
     found: dict[tuple[str, int], list[Source]] = {}

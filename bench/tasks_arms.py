@@ -96,18 +96,25 @@ class Arms:
     def demonstrations(self, task: str, seed: int) -> Path:
         """A run in which the expert acted."""
         options = self._options
-        runs = self._folder(task, seed) / f"demonstrations-{options.demonstrations}"
+        runs = self._folder(task, seed) / f"demonstrations-{self._shown}"
         if not list(runs.glob("*/summary.json")):
             say(f"demonstrations: {task}, {options.demonstrations} episodes, seed {seed}")
             shutil.rmtree(runs, ignore_errors=True)
             command(
                 "wake", f"task={task}", f"task.num_envs={min(options.worlds, options.demonstrations)}",
                 "wake.policy=expert", f"wake.episodes={options.demonstrations}", f"seed={seed}", f"runs={runs}",
+                *([] if options.disturbance is None else [f"wake.disturbance={options.disturbance}"]),
                 f"task.device={SIMULATOR[options.preset]}",
                 log=runs.with_suffix(".log"),
             )  # fmt: skip
         (summary,) = runs.glob("*/summary.json")
         return summary.parent
+
+    @property
+    def _shown(self) -> str:
+        """Names the demonstrations by how many they are, and how disturbed."""
+        disturbed = self._options.disturbance
+        return f"{self._options.demonstrations}" + ("" if disturbed is None else f"-disturbed-{disturbed}")
 
     def _folder(self, task: str, seed: int) -> Path:
         folder: Path = self._options.keep.absolute() / f"seed{seed}" / task
@@ -121,7 +128,7 @@ class Arms:
                 raise SageError("--mind", folder, "has no checkpoint.json", "give a run's folder checkpoint")
             return folder
         base, consolidations = self.demonstrations(task, seed), self._options.consolidations
-        path = self._folder(task, seed) / f"{_slug(arm)}-{self._options.demonstrations}-{consolidations}"
+        path = self._folder(task, seed) / f"{_slug(arm)}-{self._shown}-{consolidations}"
         if not path.is_dir():
             unfinished = path.with_name(f".{path.name}.new")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -141,7 +148,7 @@ class Arms:
     def _learned(self, arm: str, mind: Path, task: str, seed: int) -> Source:
         """What learned to act on a mind's contexts, from the demonstrations."""
         options, run = self._options, self.demonstrations(task, seed)
-        spent = f"{_digest(mind / 'checkpoint.json')}-{options.demonstrations}-{options.updates}-{options.batch}"
+        spent = f"{_digest(mind / 'checkpoint.json')}-{self._shown}-{options.updates}-{options.batch}"
         folder = self._folder(task, seed) / f"act-{_slug(arm)}-{spent}"
         if not (folder / "act.json").is_file():
             say(f"learning to act: {task}, {arm}, seed {seed}, {options.updates} updates")

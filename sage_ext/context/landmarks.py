@@ -16,6 +16,9 @@ _CELL = 4
 """Edge of the cells in which landmarks are looked for [pixels]."""
 _CORRECTIONS, _REACH = 3, 0.2
 """What a cell may correct: column, row and nearness, and how strongly."""
+_ABSENT = 7.0
+"""How much nothing looks like what is sought, at first: most things are out of view, and the cells of a map that has
+learned nothing come to 5.7 together."""
 _FARTHEST = 19.0
 """Where nothing was hit, a landmark is this far [m]."""
 
@@ -67,7 +70,7 @@ class Landmarks(nn.Module):
         )
         # Weights that are nearly uniform at first point all landmarks at the middle, and learn slowly.
         self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))
-        self.nowhere = nn.Parameter(torch.zeros(count))
+        self.nowhere = nn.Parameter(torch.full((count,), _ABSENT))
 
     @property
     def width(self) -> int:

@@ -176,7 +176,7 @@ def test_arms_learn_to_act_on_given_minds_from_the_same_demonstrations(
 ) -> None:
     options = argparse.Namespace(
         sage=[], mind=["a=" + str(tmp_path / "a-{seed}"), "b=" + str(tmp_path / "b-{seed}")], demonstrations=2,
-        worlds=2, updates=4, batch=2, device="cpu", preset="cpu", keep=tmp_path / "keep",
+        worlds=2, updates=4, batch=2, device="cpu", preset="cpu", keep=tmp_path / "keep", disturbance=None,
     )  # fmt: skip
     env = BallWorld(2, 20, 32)
 
@@ -187,6 +187,7 @@ def test_arms_learn_to_act_on_given_minds_from_the_same_demonstrations(
     def wake_up(*tokens: str, log: Path) -> None:
         runs = Path(next(t for t in tokens if t.startswith("runs=")).removeprefix("runs="))
         lived.append(runs)
+        disturbed.append([t for t in tokens if t.startswith("wake.disturbance")])
         with open_memory(runs / "run" / "memory", env, 100) as memory:
             wake(env, expert, memory, 2, 5, 0)
         (runs / "run" / "summary.json").write_text("{}")
@@ -199,6 +200,7 @@ def test_arms_learn_to_act_on_given_minds_from_the_same_demonstrations(
 
     lived: list[Path] = []
     learned: list[str] = []
+    disturbed: list[list[str]] = []
     monkeypatch.setattr(tasks_arms, "command", wake_up)
     monkeypatch.setattr(tasks_arms, "module", module)
     shrink(monkeypatch)
@@ -210,6 +212,9 @@ def test_arms_learn_to_act_on_given_minds_from_the_same_demonstrations(
         one, other = (arms.source(name, "Sage-Reach", 3) for name in ("a", "b"))
         assert len(lived) == 1 and learned == [str(tmp_path / "a-3"), str(tmp_path / "b-3")]
     assert one.folder != other.folder and one.seconds is not None
+    options.disturbance = 0.05
+    less = tasks_arms.Arms(options).source("a", "Sage-Reach", 3)
+    assert disturbed == [[], ["wake.disturbance=0.05"]] and less.folder != one.folder, "from other demonstrations"
     observation, _ = env.reset(seed=1)
     assert acting.learned(Path(str(one.folder)) / "policy", env).act(observation).shape == (2, 2)
 

@@ -19,6 +19,7 @@ def seeks_red() -> Landmarks:
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
     with torch.no_grad():
+        landmarks.nowhere.zero_()
         first.weight[0, 3, 2:6, 2:6] = 1.0  # the share of red in a cell
         middle.weight[0, 0, 1, 1] = last.weight[0, 0] = 1.0
     return landmarks
