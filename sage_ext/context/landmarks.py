@@ -16,9 +16,9 @@ _CELL = 4
 """Edge of the cells in which landmarks are looked for [pixels]."""
 _CORRECTIONS, _REACH = 3, 0.2
 """What a cell may correct: column, row and nearness, and how strongly."""
-_ABSENT = 7.0
-"""How much nothing looks like what is sought, at first: most things are out of view, and the cells of a map that has
-learned nothing come to 5.7 together."""
+_ABSENT = -2.0
+"""How much nothing looks like what is sought, at first: the cells of a map that has learned nothing come to about 0.2
+together, so landmarks begin in sight, and their numbers vary with their places."""
 _FARTHEST = 19.0
 """Where nothing was hit, a landmark is this far [m]."""
 
@@ -109,7 +109,9 @@ class Landmarks(nn.Module):
         with torch.autocast(given.device.type, enabled=False):
             strength, beside = maps.float().split([self.count, self.count * _CORRECTIONS], 1)
             distance = F.avg_pool2d(near, _CELL).flatten(1)
-            return self._placed(strength * self.sharpness.exp(), beside, distance, (rows, columns))
+            # Against nowhere, the cells of a fine grid shall count no more than those of a coarse one.
+            strength = strength * self.sharpness.exp() - math.log(rows * columns)
+            return self._placed(strength, beside, distance, (rows, columns))
 
     @staticmethod
     def _placed(strength: Tensor, beside: Tensor, near: Tensor, grid: tuple[int, int]) -> Chart:

@@ -19,7 +19,7 @@ def seeks_red() -> Landmarks:
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
     with torch.no_grad():
-        landmarks.nowhere.zero_()
+        landmarks.nowhere.fill_(-7.0)
         first.weight[0, 3, 2:6, 2:6] = 1.0  # the share of red in a cell
         middle.weight[0, 0, 1, 1] = last.weight[0, 0] = 1.0
     return landmarks
@@ -71,7 +71,7 @@ def test_the_numbers_of_what_is_nowhere_fade() -> None:
     landmarks = seeks_red()
     whole = landmarks(*scene(40, 8, 2.5), BOTH)[0]
     with torch.no_grad():
-        landmarks.nowhere += torch.logsumexp(landmarks.chart(*scene(40, 8, 2.5), BOTH).strength, -1)[0]
+        landmarks.nowhere[:] = torch.logsumexp(landmarks.chart(*scene(40, 8, 2.5), BOTH).strength, -1)[0]
     half = landmarks(*scene(40, 8, 2.5), BOTH)[0]
     assert half[6].item() == pytest.approx(0.5) and half[:6].tolist() == pytest.approx(
         (whole[:6] / 2).tolist(), abs=0.01
