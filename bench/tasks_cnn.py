@@ -127,7 +127,6 @@ def train(
         net = Cnn(looks.vectors, label.shape[-1], chunk).to(device)
         average = AveragedModel(net, multi_avg_fn=ema(AVERAGE))
         optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
-        precision = torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda"))
         generator, loss = torch.Generator().manual_seed(derived_seed(seed, "batches")), torch.zeros(())
         for number in range(updates):
             which = torch.multinomial(lengths.double(), batch, replacement=True, generator=generator)
@@ -142,10 +141,9 @@ def train(
             present = {k: (~(lost & (missing == SENSES.index(k)))).to(device, non_blocking=True) for k in senses}
             for group in optimizer.param_groups:
                 group["lr"] = LR * pace(number / updates)
-            with precision:
-                missed = (net(senses, present) - label[rows]).abs().mean(-1)
-                weight = weight * nearer
-                loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
+            missed = (net(senses, present) - label[rows]).abs().mean(-1)
+            weight = weight * nearer
+            loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -87,6 +87,7 @@ class WeightsConfig:
     invariance: float
     change: float
     sighting: float
+    seeking: float
     projections: int
 
 

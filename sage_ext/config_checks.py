@@ -132,6 +132,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.weights.invariance": _WEIGHT,
     "sleep.weights.change": _WEIGHT,
     "sleep.weights.sighting": _WEIGHT,
+    "sleep.weights.seeking": _WEIGHT,
     "sleep.weights.foresight": _WEIGHT,
     "sleep.weights.projections": between(1, 2**16),
     "sleep.variations.physical.share": _SHARE,

@@ -128,7 +128,8 @@ class Environment(Protocol):
         Beside ``policy`` there is, if ``located``, ``sight``: of each loose object ``position`` [m] and ``velocity``
         [m/s] in the camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` [m], ``distance`` from
         the robot [m], ``extent``, which is the radius in pixels, and ``in_frame``, a bool (n, T + 1, B), at the instant
-        and after each look; and with ``start`` there is ``start``, ``visual`` and ``depth`` of the instant itself
+        and after each look; ``sought``, the way from what the robot acts with to what its episode is about
+        (n, T + 1, 3) [m]; and with ``start`` there is ``start``, ``visual`` and ``depth`` of the instant itself
         (n, ...).
         """
 

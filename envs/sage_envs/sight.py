@@ -1,4 +1,4 @@
-"""What of the loose objects is in the picture, and where: geometry of the scene as the camera has it."""
+"""What of the loose objects is in the picture, and where, and where what is sought is."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Sight(NamedTuple):
         distance: From the robot's base (N, B) [m].
         extent: The radius in the picture (N, B) [pixels]; 0 where an object is behind the camera or too near.
         in_frame: Whether the centre is in the picture and the object large enough (N, B) bool; it may be hidden.
+        sought: See :meth:`sage_envs.task.Task.sought` (N, 3) [m].
     """
 
     position: Tensor
@@ -37,6 +38,7 @@ class Sight(NamedTuple):
     distance: Tensor
     extent: Tensor
     in_frame: Tensor
+    sought: Tensor
 
 
 def sight(env: SageEnv) -> Sight:
@@ -49,7 +51,8 @@ def sight(env: SageEnv) -> Sight:
     share = torch.where(ahead > NEAREST, _zoom(env) * radius / ahead.clamp(min=1e-3), 0.0)
     distance = (centre - env.robot.data.root_link_pose_w.torch[:, None, :3]).norm(dim=-1)
     width = env.scene["camera"].cfg.width
-    return Sight(offset, velocity, pixel, radius, distance, share * width, inside & (share > LARGE))
+    seen = inside & (share > LARGE)
+    return Sight(offset, velocity, pixel, radius, distance, share * width, seen, env.sought())
 
 
 def in_picture(env: SageEnv, points: Tensor, radius: Tensor | float = torch.inf) -> Tensor:

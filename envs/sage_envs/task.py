@@ -63,6 +63,13 @@ class Task(DirectRLEnv):
     def make_touch(self) -> Touch:
         """The robot's sense of touch."""
 
+    @abstractmethod
+    def sought(self) -> Tensor:
+        """The way from what the robot acts with to what its episode is about (N, 3) [m].
+
+        In the frame in which it is told its goals.
+        """
+
     def followed(self) -> dict[str, list[Follow]]:
         """What under ``critic`` tells where bodies and joints are, by their prims' names; for viewers."""
         return {t.name: [Follow("object_pose", len(POSE) * i, POSE)] for i, t in enumerate(self.objects)}

@@ -225,15 +225,15 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = group["share"] * self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self._mind.device.type == "cuda"):
-            # Every stretch begins with nothing known, so none has to be reset.
-            chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
-            missed = (chunk - batch.target).abs().mean(-1)
-            weight = batch.weight * self._nearer
-            loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
-            standard = self.core.bottleneck.standard(batch.context)
-            lost = self._heads(extras.message, standard, batch.target, batch.weight > 0, extras.thought)
-            (loss + KEPT * sum(lost.values()) + PONDER * extras.cost.mean()).backward()
+        # In float32 on a GPU as well: a hand has to be exact to millimetres, and there the launches take the time.
+        # Every stretch begins with nothing known, so none has to be reset.
+        chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
+        missed = (chunk - batch.target).abs().mean(-1)
+        weight = batch.weight * self._nearer
+        loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
+        standard = self.core.bottleneck.standard(batch.context)
+        lost = self._heads(extras.message, standard, batch.target, batch.weight > 0, extras.thought)
+        (loss + KEPT * sum(lost.values()) + PONDER * extras.cost.mean()).backward()
         torch.nn.utils.clip_grad_norm_(self.core.parameters(), LARGEST_GRADIENT)
         self._optimizer.step()
         self._enter(list(self.average.parameters()), list(self.core.parameters()), self.learned["updates"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .core import PICTURES
 from .encoder import ContextEncoder
-from .heads import READ, Head
+from .heads import READ, Head, numbers_of
 from .layout import GROUPS, SENSES
 from .stems import VectorStem
 
@@ -51,9 +51,9 @@ def calibrate(
         head.even(points)
         _fold(head, head(points))
     context, _ = encoder(observation, present=present)
-    for name, groups in READ.items():
+    for name in READ:
         if name != "objects":
-            _fold(encoder.heads[name], context[..., groups[0].start : groups[-1].slice.stop].flatten(0, 1))
+            _fold(encoder.heads[name], context[..., numbers_of(name)].flatten(0, 1))
 
 
 def _fold(module: nn.Module, values: Tensor) -> None:

@@ -14,9 +14,10 @@ from ..errors import SageError
 from ..observation import ObservationSpec, check_finite, hide
 from . import stems
 from .core import FELT, FELT_WIDTH, PICTURES, Core
-from .heads import READ, Head
+from .heads import READ, Head, numbers_of
 from .landmarks import Chart, Landmarks
-from .layout import GROUPS, SENSES
+from .layout import GROUPS, SENSES, SOUGHT
+from .seeker import BODY, Seeker
 from .side_by_side import side_by_side
 
 
@@ -52,7 +53,8 @@ class ContextEncoder(nn.Module):
     ``objects`` is read. Landmarks, ``objects`` and the groups of the other senses are the percept. A recurrent core
     carries its history. Heads read the other groups: ``semantic`` from percept and history; ``physical`` from
     percept, its motion and history; ``immediate`` from percept and motion, ``historical`` and ``predictive`` from
-    history alone. Actions are not fed in: proprioception tells the last one.
+    history alone. The first numbers of ``intentions`` have a reader of their own, see :mod:`.seeker`. Actions are not
+    fed in: proprioception tells the last one.
 
     Nothing reads the groups ``visual`` and ``depth``: their hundreds of numbers are enough to learn the rooms of a
     memory by heart, and what was read from them did not hold in others (docs/architecture.md).
@@ -94,9 +96,8 @@ class ContextEncoder(nn.Module):
             self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(GROUPS[k].width)) for k in SENSES})
             self.landmarks = Landmarks(w.landmarks)
             self.core = Core(w.hidden, seen)
-            self.heads = nn.ModuleDict(
-                {name: Head(*sizes[name], sum(g.width for g in groups)) for name, groups in READ.items()}
-            )
+            self.heads = nn.ModuleDict({name: Head(*sizes[name], len(numbers_of(name))) for name in READ})
+            self.seeker = Seeker(w.landmarks, w.hidden)
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
@@ -189,8 +190,11 @@ class ContextEncoder(nn.Module):
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
         percept = torch.cat([*felt, points, objects], -1)
         hidden, motion, state = self.core(percept, flags, state, reset)
-        read = side_by_side(device, *(partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)))
-        return torch.cat([*groups, objects, *read], -1), state
+        seek = partial(self.seeker, groups[SENSES.index(BODY)], points, hidden)
+        heads = [partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)]
+        semantic, *read, way = side_by_side(device, *heads, seek)
+        before, after = semantic.tensor_split([SOUGHT.start - READ["semantic"][0].start], -1)
+        return torch.cat([*groups, objects, before, way, after, *read], -1), state
 
     def points(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """What the landmarks say of where things are, ``(B, T, landmarks)``; arguments as of :meth:`forward`."""
@@ -209,16 +213,29 @@ class ContextEncoder(nn.Module):
         objects: Tensor = self.heads["objects"](self.points(observation, present))
         return objects
 
-    def sighted(
+    def glimpse(
         self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, Chart]:
-        """As :meth:`locate`, with where the landmarks were seen (B * T looks); one picture at least."""
+    ) -> tuple[Tensor, Tensor, Chart]:
+        """Of single looks with nothing before, what is told of places, without what tells nothing of them.
+
+        Args:
+            observation: As in :meth:`forward`, ``(B, 1, *shape)``; one picture at least.
+            present: As in :meth:`forward`.
+
+        Returns:
+            The group ``objects`` ``(B, 1, 256)`` and the way to what is sought ``(B, 1, 3)``, as of :meth:`forward`,
+            and where the landmarks were seen.
+        """
         self.spec.check(observation, batch_dims=2)
-        (visual, depth), flags = self._pictures(_hidden(observation, present), self.presence(observation, present))
-        chart = self.landmarks.chart(visual, depth, flags)
-        shape = next(iter(observation.values())).shape[:2]
-        objects: Tensor = self.heads["objects"](self.landmarks.numbers(chart, flags).unflatten(0, shape))
-        return objects, chart
+        flags, inputs = self.presence(observation, present), _hidden(observation, present)
+        (visual, depth), there = self._pictures(inputs, flags)
+        chart = self.landmarks.chart(visual, depth, there)
+        points = self.landmarks.numbers(chart, there).unflatten(0, flags.shape[:2])
+        objects: Tensor = self.heads["objects"](points)
+        felt = {k: self._sense(k, SENSES.index(k), inputs, flags) for k in FELT}
+        percept = torch.cat([*felt.values(), points, objects], -1)
+        hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
+        return objects, self.seeker(felt[BODY], points, hidden), chart
 
     def step(
         self,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from . import stems
-from .layout import GROUPS, Group, family
+from .layout import GROUPS, SOUGHT, Group, family
 from .streamed import StreamedLinear
 
 READ: dict[str, tuple[Group, ...]] = {
@@ -16,6 +16,13 @@ READ: dict[str, tuple[Group, ...]] = {
     **{group.name: (group,) for group in family("temporal")},
 }
 """Head -> the groups it reads, in the order of the layout."""
+
+
+def numbers_of(head: str) -> list[int]:
+    """Which numbers of a context a head gives: those of its groups, but for the way to what is sought."""
+    groups = READ[head]
+    sought = range(SOUGHT.start, SOUGHT.stop)
+    return [number for number in range(groups[0].start, groups[-1].slice.stop) if number not in sought]
 
 
 class Head(nn.Module):

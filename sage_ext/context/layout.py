@@ -70,6 +70,10 @@ SENSES: tuple[str, ...] = tuple(g.name for g in GROUPS.values() if g.family == "
 """The senses, in the order of their groups."""
 
 
+SOUGHT = slice(GROUPS["intentions"].start, GROUPS["intentions"].start + 3)
+"""The first numbers of ``intentions``: the way to what is sought, see :mod:`sage_ext.learning.seeking`."""
+
+
 def family(name: str) -> tuple[Group, ...]:
     """Groups of one family, in order.
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..errors import SageError
-from . import changes
-from .sighting import TOLD
+from . import changes, seeking, sighting
 
 
 @dataclass
@@ -30,6 +29,7 @@ class Batch:
         present: Sense -> ``(B, T)`` bool, for both branches.
         sights: ``remembered`` and ``varied`` -> where each loose object is in the branch's pictures ``(B, T, 5 n)``,
             see :data:`~sage_ext.learning.sighting.TOLD`; empty where nobody tells.
+        sought: Likewise the way to what is sought ``(B, T, 4)``, see :data:`~sage_ext.learning.seeking.TOLD`.
     """
 
     remembered: Mapping[str, Tensor]
@@ -43,6 +43,7 @@ class Batch:
     varied_actions: Tensor | None = None
     present: Mapping[str, Tensor] = field(default_factory=dict)
     sights: Mapping[str, Tensor] = field(default_factory=dict)
+    sought: Mapping[str, Tensor] = field(default_factory=dict)
 
     def check(self, bodies: int) -> None:
         """Check that the parts belong together; the encoder checks the observations themselves.
@@ -58,13 +59,8 @@ class Batch:
         for name, shape in shapes.items():
             if tuple(shape) != want:
                 raise SageError(f"batch.{name}", tuple(shape), f"must be {want} like actions", "slice them alike")
-        for branch, told in self.sights.items():
-            if branch not in ("remembered", "varied") or len(self.sights) != 2:
-                raise SageError("batch.sights", branch, "is not both branches", "tell of remembered and varied")
-            if tuple(told.shape[:2]) != want or told.shape[2] % TOLD:
-                raise SageError(
-                    f"batch.sights.{branch}", tuple(told.shape), f"must be {(*want, f'{TOLD} n')}", "tell it"
-                )
+        self._check_told("sights", want, sighting.TOLD, " n")
+        self._check_told("sought", want, seeking.TOLD)
         if set(self.change) != set(self.asked):
             odd = sorted(set(self.change) ^ set(self.asked))[0]
             raise SageError("batch.change", odd, "is in one of change and asked only", "give it in both")
@@ -72,3 +68,13 @@ class Batch:
             if problem := changes.check(getattr(self, part), want, bodies):
                 name, _, mend = problem.partition(": ")
                 raise SageError(f"batch.{part}", name, "does not fit", mend)
+
+    def _check_told(self, name: str, want: tuple[int, ...], numbers: int, each: str = "") -> None:
+        """What is told of both branches, so many numbers a look, or of each of n things."""
+        for branch, told in getattr(self, name).items():
+            if branch not in ("remembered", "varied") or len(getattr(self, name)) != 2:
+                raise SageError(f"batch.{name}", branch, "is not both branches", "tell of remembered and varied")
+            fits = told.shape[2] % numbers == 0 if each else told.shape[2] == numbers
+            if tuple(told.shape[:2]) != want or not fits:
+                wanted = f"must be {(*want, f'{numbers}{each}')}"
+                raise SageError(f"batch.{name}.{branch}", tuple(told.shape), wanted, "tell it")

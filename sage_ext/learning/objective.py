@@ -12,9 +12,10 @@
 ``invariance``  The semantic groups that say nothing of places agree between the branches, where they show the same.
 ``change``      What the variation changed is read from the difference of the branches, see :mod:`.changes`.
 ``sighting``    In single looks: where the loose objects are in the picture, see :mod:`.sighting`.
+``seeking``     The first numbers of ``intentions`` are the way to what is sought, see :mod:`.seeking`.
 =============== ====================================================================================================
 
-A constant encoder satisfies every term but ``regularity``, ``change`` and ``sighting``; see
+A constant encoder satisfies every term but ``regularity``, ``change``, ``sighting`` and ``seeking``; see
 :meth:`Objective.collapsed`.
 """
 
@@ -29,13 +30,12 @@ from torch import Tensor, nn
 from ..context.core import PICTURES
 from ..context.encoder import ContextEncoder
 from ..context.landmarks import cells
-from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES
+from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES, SOUGHT
 from ..errors import SageError
-from . import changes
+from . import asked, changes, seeking, sighting
 from .batch import Batch
 from .changes import CHANGES, ChangeHeads
 from .predictor import ContextPredictor, group_mean
-from .sighting import of_a_constant, sighting
 from .sigreg import epps_pulley, lines, sigreg
 from .terms import Chance, Weights
 
@@ -102,13 +102,13 @@ class Objective(nn.Module):
 
         Args:
             batch: The pairs. Slices of one look are asked for places alone: for the changes read from ``objects``,
-                which is regularised by itself.
+                which is regularised by itself, and for what is told of both branches.
             generator: Source of dropped senses and projections.
 
         Returns:
             Scalars: ``loss``, which carries the gradient, the unweighted terms, ``change/KIND`` for each kind of
             change, and ``skill``, the share of the error of "nothing changes" that the prediction takes away. A batch
-            of single looks has ``regularity``, ``change`` and, where it tells, ``sighting`` alone.
+            of single looks has ``regularity``, ``change`` and, where it tells, ``sighting`` and ``seeking`` alone.
 
         Raises:
             SageError: A malformed batch.
@@ -134,40 +134,47 @@ class Objective(nn.Module):
         half = len(batch.actions)
         terms = self._predict(batch, context, there)
         terms["foresight"] = self._foresee(context)
-        counted = _felt(batch, there).flatten(0, 1)
+        counted = asked.felt(batch, there).flatten(0, 1)
         with torch.autocast(context.device.type, enabled=False):
             terms["regularity"] = sigreg(context.flatten(0, 1), chance.lines, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
-        return self._sum(terms, self._changes(*_told(batch), self.heads(context[half:] - context[:half])))
+        if batch.sought:
+            numbers, oriented = context[..., SOUGHT].flatten(0, 1), asked.oriented(there).flatten(0, 1)
+            terms["seeking"] = seeking.seeking(numbers, asked.both(batch.sought), oriented)
+        return self._sum(terms, self._changes(*asked.changed(batch), self.heads(context[half:] - context[:half])))
 
     def _of_places(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
-        """The loss of single looks: what they ask is read from ``objects``, so nothing else is worked out."""
+        """The loss of single looks: nothing is worked out but what they ask for."""
         flags = self.encoder.presence(batch.remembered, batch.present)
         flags = flags if chance.luck is None else self._drop(flags, chance.luck)
-        both = {k: torch.cat([batch.remembered[k], batch.varied[k]]) for k in PICTURES if k in batch.remembered}
-        present = {k: torch.cat([flags[..., SENSES.index(k)]] * 2) for k in both}
-        if batch.sights:
-            objects, chart = self.encoder.sighted(both, present)
+        both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
+        flags = torch.cat([flags, flags])
+        present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
+        if batch.sights or batch.sought:
+            objects, way, chart = self.encoder.glimpse(both, present)
         else:
             objects = self.encoder.locate(both, present)
         objects = objects.float()
         half, index = len(batch.actions), list(GROUPS).index("objects")
+        apart = objects[half:] - objects[:half]
+        read, told = {k: self.heads.read[k](apart) for k in asked.of_objects(batch)}, {}
         with torch.autocast(objects.device.type, enabled=False):
             regularity = epps_pulley(objects.flatten(0, 1) @ chance.lines[index]).mean()
-        apart = objects[half:] - objects[:half]
-        read = {k: self.heads.read[k](apart) for k in _of_objects(batch)}
-        told = None
-        if batch.sights:
-            with torch.autocast(objects.device.type, enabled=False):
-                shown = torch.stack(list(present.values())).any(0).flatten()
-                told = sighting(chart, self.encoder.landmarks.nowhere, _sights(batch), shown)
+            if batch.sights:
+                nowhere = self.encoder.landmarks.nowhere
+                told["sighting"] = sighting.sighting(
+                    chart, nowhere, asked.both(batch.sights), asked.shown(flags).flatten()
+                )
+            if batch.sought:
+                oriented = asked.oriented(flags).flatten()
+                told["seeking"] = seeking.seeking(way.flatten(0, 1), asked.both(batch.sought), oriented)
         return self._sum_of_places(batch, regularity, read, told)
 
     def _sum_of_places(
-        self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor], told: Tensor | None
+        self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor], told: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         # The other groups have their part in the mean over all, and nothing to say.
-        terms = {"regularity": regularity / len(GROUPS)} | ({} if told is None else {"sighting": told})
+        terms = {"regularity": regularity / len(GROUPS)} | told
         return self._sum(terms, self._changes({k: batch.change[k] for k in read}, batch.asked, read))
 
     @torch.no_grad()
@@ -185,24 +192,33 @@ class Objective(nn.Module):
         """
         batch.check(self.heads.bodies)
         if batch.actions.shape[1] == 1:
-            nothing = {k: torch.zeros_like(batch.change[k]) for k in _of_objects(batch)}
+            nothing = {k: torch.zeros_like(batch.change[k]) for k in asked.of_objects(batch)}
             alike = torch.zeros(2 * len(batch.actions), 1, device=batch.actions.device)
             grid = cells(next(v for k, v in batch.remembered.items() if k in PICTURES).shape[2:4])
-            told = of_a_constant(_sights(batch), grid) if batch.sights else None
+            told = self._told_of_a_constant(batch)
+            if batch.sights:
+                told["sighting"] = sighting.of_a_constant(asked.both(batch.sights), grid)
             return self._sum_of_places(batch, epps_pulley(alike).mean(), nothing, told)
         there = self._presence(batch).flatten(0, 1)
         constant = torch.zeros(len(there), CONTEXT_WIDTH, device=batch.actions.device)
         zero = constant.new_zeros(())
         terms = dict.fromkeys(("prediction", "calibration", "foresight", "invariance", "skill"), zero)
-        counted = _felt(batch, there.unflatten(0, (-1, batch.actions.shape[1]))).flatten(0, 1)
+        counted = asked.felt(batch, there.unflatten(0, (-1, batch.actions.shape[1]))).flatten(0, 1)
         terms["regularity"] = sigreg(constant, lines(1, device=constant.device), counted).mean()
-        change, asked = _told(batch)
-        return self._sum(terms, self._changes(change, asked, {name: torch.zeros_like(v) for name, v in change.items()}))
+        terms |= self._told_of_a_constant(batch)
+        change, where = asked.changed(batch)
+        return self._sum(terms, self._changes(change, where, {name: torch.zeros_like(v) for name, v in change.items()}))
+
+    def _told_of_a_constant(self, batch: Batch) -> dict[str, Tensor]:
+        if not batch.sought:
+            return {}
+        oriented = asked.oriented(self._presence(batch)).flatten()
+        return {"seeking": seeking.of_a_constant(asked.both(batch.sought), oriented)}
 
     def _presence(self, batch: Batch) -> Tensor:
         """Which groups count, ``(2B, T, 15)``: sensory groups where the sense is present, the others always."""
         flags = self.encoder.presence(batch.remembered, batch.present)
-        return _with_read_groups(torch.cat([flags, flags]))
+        return asked.with_read_groups(torch.cat([flags, flags]))
 
     def _encode(self, batch: Batch, luck: Tensor | None) -> tuple[Tensor, Tensor]:
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
@@ -220,7 +236,7 @@ class Objective(nn.Module):
         flags = torch.cat([kept, kept])
         present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
         context, _ = self.encoder(both, state, present, reset)
-        return context, _with_read_groups(flags)
+        return context, asked.with_read_groups(flags)
 
     def _drop(self, flags: Tensor, luck: Tensor) -> Tensor:
         """Take senses from some pairs, from both branches alike, so that what differs is the change."""
@@ -269,47 +285,16 @@ class Objective(nn.Module):
 
     @staticmethod
     def _changes(
-        change: Mapping[str, Tensor], asked: Mapping[str, Tensor], read: Mapping[str, Tensor]
+        change: Mapping[str, Tensor], where: Mapping[str, Tensor], read: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         # A scene may have fewer loose objects than are known.
         told = {k: read[k][..., : v.shape[-1]] for k, v in change.items()}
-        return {k: changes.unexplained(told[k], v, asked[k], CHANGES[k].usual) for k, v in change.items()}
+        return {k: changes.unexplained(told[k], v, where[k], CHANGES[k].usual) for k, v in change.items()}
 
     def _sum(self, terms: dict[str, Tensor], by_kind: dict[str, Tensor]) -> dict[str, Tensor]:
         zero = terms["regularity"].new_zeros(())
         terms["change"] = torch.stack([zero, *by_kind.values()]).sum()
-        names = ("prediction", "calibration", "foresight", "regularity", "invariance", "change", "sighting")
+        names = ("prediction", "calibration", "foresight", "regularity", "invariance", "change", "sighting", "seeking")
         loss = torch.stack([getattr(self.weights, name) * terms[name] for name in names if name in terms]).sum()
         kinds = {f"change/{name}": value.detach() for name, value in by_kind.items()}
         return {"loss": loss} | {name: value.detach() for name, value in terms.items()} | kinds
-
-
-def _told(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Kind of change -> by how much the branches differ, and where that is asked: what sleep says and the senses do."""
-    change, asked = changes.sensed(batch.remembered, batch.varied, batch.present)
-    return {**batch.change, **change}, {**batch.asked, **asked}
-
-
-def _of_objects(batch: Batch) -> list[str]:
-    """Kinds of change that are read from ``objects``, of those the batch tells."""
-    return [kind for kind in batch.change if CHANGES[kind].group == "objects"]
-
-
-def _sights(batch: Batch) -> Tensor:
-    """Where the objects are in both branches' looks (2 B T, 5 n)."""
-    return torch.cat([batch.sights["remembered"], batch.sights["varied"]]).flatten(0, 1)
-
-
-def _felt(batch: Batch, there: Tensor) -> Tensor:
-    """Without the looks at which nothing touched the skin: alike as they are, most of them, no Gaussian holds them."""
-    if "tactile" not in batch.remembered:
-        return there
-    felt = torch.cat([v["tactile"].flatten(2).any(-1) for v in (batch.remembered, batch.varied)])
-    counted = there.clone()
-    counted[..., list(GROUPS).index("tactile")] &= felt
-    return counted
-
-
-def _with_read_groups(flags: Tensor) -> Tensor:
-    rest = torch.ones(*flags.shape[:-1], len(GROUPS) - len(SENSES), dtype=torch.bool, device=flags.device)
-    return torch.cat([flags, rest], -1)

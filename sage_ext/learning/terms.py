@@ -22,6 +22,7 @@ class Weights:
         invariance: Weight.
         change: Weight of the sum over all kinds of change.
         sighting: Weight, in single looks.
+        seeking: Weight.
         projections: Random lines a group and update.
         drop: Chance that a sense is taken from a slice in training.
     """
@@ -33,6 +34,7 @@ class Weights:
     invariance: float = 0.3
     change: float = 3.0
     sighting: float = 1.0
+    seeking: float = 1.0
     projections: int = 32
     drop: float = 0.1
 

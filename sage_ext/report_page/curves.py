@@ -18,6 +18,7 @@ ABOUT = {
     "invariance": "disagreement of semantic groups between a moment and its variation",
     "change": "what was not read of what a variation changed",
     "sighting": "how unsure it is of where objects are in single looks",
+    "seeking": "error of the way to what is sought",
     "skill": "above 0: predicts better than 'nothing changes'",
 }
 """Number of the sleep -> what it says."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..context.layout import CONTEXT_WIDTH
+from ..context.layout import CONTEXT_WIDTH, SOUGHT
 from ..context.streamed import StreamedLinear
 
 MESSAGE_WIDTH = 256
@@ -19,8 +19,8 @@ _STILL = 1e-4
 class Bottleneck(nn.Module):
     """Standardises a context and compresses it with one linear map.
 
-    Linear, so that whatever it keeps of the context can be read back linearly, and starts where that is most: at the
-    principal components.
+    Linear, so that whatever it keeps of the context can be read back linearly. It starts with the way to what is
+    sought, straight from the context, and where most is kept of the rest: at the principal components.
 
     Args:
         slow: Width of H's state.
@@ -49,6 +49,8 @@ class Bottleneck(nn.Module):
     def calibrate(self, context: Tensor, seed: int = 0) -> None:
         """Take mean and deviation from contexts, and start from their principal components, each of deviation 1.
 
+        The first numbers are the way to what is sought as it stands: small beside all that varies more.
+
         Args:
             context: ``(n, 4096)``, some hundred at least.
             seed: Of the randomised decomposition (N. Halko et al., arXiv 0909.4061).
@@ -59,9 +61,12 @@ class Bottleneck(nn.Module):
         centred = self.standard(context)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            _, spread, axes = torch.svd_lowrank(centred, min(MESSAGE_WIDTH, *centred.shape), niter=4)
+            straight = SOUGHT.stop - SOUGHT.start
+            left = MESSAGE_WIDTH - straight
+            _, spread, axes = torch.svd_lowrank(centred, min(left, *centred.shape), niter=4)
         spread = spread / len(context) ** 0.5
         told = spread > 1e-3 * spread[0]  # fewer contexts than components leave some with nothing to tell
         count = int(told.sum())
-        self.context.weight[:count] = (axes[:, told] / spread[told]).T
+        self.context.weight[:straight] = torch.eye(CONTEXT_WIDTH)[SOUGHT]
+        self.context.weight[straight : straight + count] = (axes[:, told] / spread[told]).T
         self.context.bias.zero_()

@@ -13,17 +13,19 @@ from torch import Tensor
 
 from ..config import SleepConfig
 from ..environment import Environment, Observation
+from ..learning import seeking, sighting
 from ..learning.batch import Batch
 from ..learning.changes import CHANGES, SENSED, evened, width
 from ..learning.predictor import widened
-from ..learning.sighting import TOLD
 from ..memory import Memory
 from ..mind import with_speed
-from .told import sighted, what_changed
+from .told import sighted, sought, what_changed
 from .variations import Draw, draw, schedule
 
 Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
-TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match", "sights")
+KEPT = 0.5
+"""Share of the moments with objects elsewhere in which one branch has them where they were."""
+TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match", "sights", "sought")
 """What has an axis of looks."""
 
 
@@ -44,6 +46,7 @@ class Moments:
         looks: How many looks each has (M,); beyond is nothing.
         sights: Branch -> where each loose object is in its pictures (M, T, 5 B), see
             :data:`~sage_ext.learning.sighting.TOLD`.
+        sought: Branch -> the way to what is sought (M, T, 4), see :data:`~sage_ext.learning.seeking.TOLD`.
     """
 
     history: Observation
@@ -57,6 +60,7 @@ class Moments:
     forget: Tensor
     looks: Tensor
     sights: Observation
+    sought: Observation
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -184,7 +188,8 @@ def replay(memory: Memory, config: SleepConfig, n: int, bodies: int, generator: 
         # The history is that of one branch alone.
         forget=torch.ones(n, dtype=torch.bool),
         looks=torch.full((n,), looks),
-        sights={branch: torch.zeros(n, looks, TOLD * bodies) for branch in ("remembered", "varied")},
+        sights={branch: torch.zeros(n, looks, sighting.TOLD * bodies) for branch in ("remembered", "varied")},
+        sought={branch: torch.zeros(n, looks, seeking.TOLD) for branch in ("remembered", "varied")},
     )
 
 
@@ -212,8 +217,11 @@ def _relive(
     )
     varied = _from_the_instant(now, lived, looks)
     if drawn.elsewhere:
-        # A second arrangement takes the place of what is remembered, of which little is in view.
-        plain = env.relive(env.rearrange(rows, generator), acted[:, : looks - 1], start=True, located=True)
+        # A second arrangement takes the place of what is remembered, of which little is in view; but for some, as only
+        # there a hand is where things are.
+        kept = torch.rand(n, 1, generator=generator) < KEPT
+        second = torch.where(kept.to(rows.device), rows, env.rearrange(rows, generator))
+        plain = env.relive(second, acted[:, : looks - 1], start=True, located=True)
         remembered = _from_the_instant(now, plain, looks)
     else:
         plain = env.relive(rows, acted[:, : looks - 1], senses=(), located=True)
@@ -242,6 +250,7 @@ def _relive(
         forget=torch.full((n,), drawn.speed != 1.0 or anew),
         looks=torch.full((n,), looks),
         sights={"remembered": sighted(sights[0], depths[0]), "varied": sighted(sights[1], depths[1])},
+        sought={"remembered": sought(sights[0]), "varied": sought(sights[1])},
     )
     return _padded(lived_again, config.steps)
 

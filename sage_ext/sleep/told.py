@@ -77,6 +77,16 @@ def sighted(sight: Observation, depth: Tensor) -> Tensor:
     return torch.stack([part.float() for part in parts], -1).flatten(2)
 
 
+def sought(sight: Observation) -> Tensor:
+    """The way to what is sought (n, T, 4), see :data:`~sage_ext.learning.seeking.TOLD`.
+
+    Args:
+        sight: As in :func:`in_view`.
+    """
+    way = sight["sought"].cpu()
+    return torch.cat([way, torch.ones_like(way[..., :1])], -1)
+
+
 def in_view(sight: Observation, depth: Tensor) -> Tensor:
     """Which loose objects are in the picture, whole or in part, with enough to be seen (n, T, B) bool.
 

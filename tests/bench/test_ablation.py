@@ -46,6 +46,7 @@ def _moments(count: int, looks: int, first: int) -> Moments:
         forget=torch.zeros(count, dtype=torch.bool),
         looks=torch.full((count,), looks),
         sights={},
+        sought={},
     )
 
 

@@ -234,6 +234,7 @@ class BallWorld:
             "distance": apart.norm(dim=-1),
             "extent": RADIUS[1:] / 2.3 * (self.resolution - 1) / (1 - ahead) * there,
             "in_frame": inside,
+            "sought": torch.cat([self.goal - self.state["pos"][:, :1], torch.zeros(self.num_envs, 2)], 1),
         }
 
     def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:

@@ -112,6 +112,10 @@ class ManipulationEnv(SageEnv):
         """Its linear and angular velocity (N, 6)."""
         return self._of_chosen(self.loose.data.body_com_vel_w.torch)
 
+    def sought(self) -> Tensor:
+        """From the pads to the object that the episode is about."""
+        return self.chosen_position() - self.arm.pads_pose()[:, :3]
+
     def _of_chosen(self, values: Tensor) -> Tensor:
         return values[self._each, self.chosen]
 

@@ -21,8 +21,12 @@ class ReachEnv(ManipulationEnv):
     def _instruction(self) -> dict[str, Tensor]:
         return {"goal_position": self.goal}
 
+    def sought(self) -> Tensor:
+        """From the pads to the goal."""
+        return self.goal - self.arm.pads_pose()[:, :3]
+
     def _to_goal(self) -> Tensor:
-        return (self.goal - self.arm.pads_pose()[:, :3]).norm(dim=1)
+        return self.sought().norm(dim=1)
 
     def _get_rewards(self) -> Tensor:
         distance = self._to_goal()

@@ -91,10 +91,11 @@ class NavigationEnv(SageEnv):
         pose[:, :3] -= self.scene.env_origins
         return pose
 
-    def _goal_in_body(self) -> Tensor:
+    def sought(self) -> Tensor:
+        """From the robot to its goal, in its own frame; the goal is as high as the robot."""
         pose = self._pose()
         offset = torch.cat([self.goal - pose[:, :2], torch.zeros_like(pose[:, :1])], dim=1)
-        return quat_apply_inverse(pose[:, 3:].contiguous(), offset)[:, :2]
+        return quat_apply_inverse(pose[:, 3:].contiguous(), offset)
 
     def _proprioception(self) -> dict[str, Tensor]:
         data = self.robot.data
@@ -108,7 +109,7 @@ class NavigationEnv(SageEnv):
             "wheel_torque": data.applied_torque.torch,
             "base_linear_velocity": quat_apply_inverse(quat, velocity),
             **self.imu(),
-            "goal_position": self._goal_in_body(),
+            "goal_position": self.sought()[:, :2],
             "last_action": self.last_action,
         }
 
