@@ -75,8 +75,8 @@ def _read(sights: Tensor, grid: tuple[int, int], shown: Tensor) -> _Told:
 
 def _apart(place: Tensor, told: Tensor, grid: tuple[int, int]) -> Tensor:
     """How far places (N, B, 3) are from those told [cells]."""
-    size = told.new_tensor([(grid[1] - 1) / 2, (grid[0] - 1) / 2, NEAR])
-    return ((place - told).abs() * size).sum(-1)
+    across, down, near = (place - told).abs().unbind(-1)
+    return across * ((grid[1] - 1) / 2) + down * ((grid[0] - 1) / 2) + near * NEAR
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

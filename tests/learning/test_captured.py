@@ -11,10 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from sage_ext.learning import seeking, sighting
 from sage_ext.learning.captured import Captured, Flat, flatten, gather
 from sage_ext.learning.objective import Objective
 
-from .conftest import make_batch, make_history
+from .conftest import BODIES, make_batch, make_history
 
 
 def test_a_batch_comes_back_from_its_tensors(objective: Objective) -> None:
@@ -67,8 +68,12 @@ class _FromTheProcessor(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
-def test_nothing_comes_from_the_processor_while_a_graph_is_recorded(objective: Objective) -> None:
-    batch = replace(make_batch(), history=make_history(), forget=torch.arange(16) % 2 == 0)
+@pytest.mark.parametrize("time", [1, 4])
+def test_nothing_comes_from_the_processor_while_a_graph_is_recorded(objective: Objective, time: int) -> None:
+    batch = replace(make_batch(time=time), history=make_history(), forget=torch.arange(16) % 2 == 0)
+    for name, numbers in (("sights", BODIES * sighting.TOLD), ("sought", seeking.TOLD)):
+        told = {branch: torch.rand(16, time, numbers) for branch in ("remembered", "varied")}
+        batch = replace(batch, **{name: told})
     objective.train()
     layout, tensors = flatten(batch, objective.draw(batch, None))
     # Tensors without numbers can be on a GPU that is not there.
