@@ -14,7 +14,7 @@ from sage_ext.context.side_by_side import side_by_side
 from .conftest import make_observation
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core has nothing beside it")
+pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has nothing beside it")
 
 
 def where() -> str:
