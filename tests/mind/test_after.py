@@ -205,7 +205,10 @@ class Fewer(Goals):
 
     def relive(self, rows: Tensor, actions: Tensor, **options: Any) -> Any:
         lived = super().relive(rows, actions, **options)
-        return lived | {"sight": {k: self.told(v) for k, v in lived["sight"].items()}} if "sight" in lived else lived
+        if "sight" in lived:
+            # What is sought is told once, of no object in particular.
+            lived["sight"] |= {k: self.told(v) for k, v in lived["sight"].items() if k != "sought"}
+        return lived
 
     @staticmethod
     def told(value: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def test_what_was_gone_through_is_counted(remembered: Remembered) -> None:
     consolidate(mind, found, by_20, seeded(), lambda count, scalars: told.append(count))
     assert told[3:] == [22], "too few are left over for an update of their own"
     assert (mind.learned["consolidations"], mind.learned["updates"]) == (44, 4)
-    terms = {"prediction", "calibration", "foresight", "regularity", "invariance", "change", "skill"}
+    terms = {"prediction", "calibration", "foresight", "regularity", "invariance", "change", "seeking", "skill"}
     assert set(losses) == {"loss", "collapsed"} | terms | {f"change/{name}" for name in CHANGES}
 
 
