@@ -27,8 +27,8 @@ _LOUD = 3.0
 class Seeker(nn.Module):
     """Attends over landmarks with what the body is told, and reads the way from the one that is meant.
 
-    To choose one of several places is a product, which a perceptron over all of them learns ten times as slowly as it
-    is learned by attention (docs/sleep.md). What was seen before tells where the thing is while a hand hides it.
+    To choose one of several places is a product, which a perceptron over all of them learns far more slowly than
+    attention does (docs/sleep.md). What was seen before tells where the thing is while a hand hides it.
 
     The way is read in metres, as a sum and a perceptron's correction: it all but is the sum of where the thing is seen
     and where the hand is felt. Only then it is shortened.
