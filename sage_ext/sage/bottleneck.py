@@ -67,6 +67,7 @@ class Bottleneck(nn.Module):
         spread = spread / len(context) ** 0.5
         told = spread > 1e-3 * spread[0]  # fewer contexts than components leave some with nothing to tell
         count = int(told.sum())
-        self.context.weight[:straight] = torch.eye(CONTEXT_WIDTH)[SOUGHT]
+        self.context.weight[:straight] = 0.0
+        self.context.weight[:straight, SOUGHT] = torch.eye(straight, device=context.device)
         self.context.weight[straight : straight + count] = (axes[:, told] / spread[told]).T
         self.context.bias.zero_()

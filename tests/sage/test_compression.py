@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sage_ext.context.layout import GROUPS
+from sage_ext.context.layout import GROUPS, SOUGHT
 from sage_ext.sage.bottleneck import Bottleneck
 from sage_ext.sage.compression import CompressionHeads, kept_variance
 
@@ -52,6 +52,11 @@ def test_a_number_that_never_varied_and_a_wild_one_are_bounded() -> None:
     standard = bottleneck.standard(wild)
     assert standard[0, 5] == 0 and standard[0, 6] == 10
     assert bool(bottleneck(standard, torch.zeros(1, 8)).isfinite().all())
+
+
+def test_the_way_to_what_is_sought_passes_as_it_stands(bottleneck: Bottleneck, contexts: tuple[Tensor, Tensor]) -> None:
+    standard = bottleneck.standard(contexts[1])
+    assert torch.equal(bottleneck(standard, torch.zeros(len(standard), 32))[:, :3], standard[:, SOUGHT])
 
 
 def test_calibration_keeps_what_a_random_map_loses(bottleneck: Bottleneck, contexts: tuple[Tensor, Tensor]) -> None:
