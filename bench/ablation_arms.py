@@ -67,7 +67,7 @@ class SeedObjective(Objective):
 
     def judge(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
         """The loss; see :class:`~sage_ext.learning.objective.Objective`."""
-        context, _ = self._encode(batch, chance.luck)
+        context, _, _ = self._encode(batch, chance.luck)
         half = len(batch.actions)
         loss = cosine_loss(context[:half], context[half:])
         return {"loss": loss}

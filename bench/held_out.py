@@ -32,7 +32,7 @@ FAMILY = {
     "Sage-Social-Follow": "social",
 }
 """Task -> what is asked of it, see :mod:`bench.quantities`."""
-LASTING = {"Sage-Push": 3.0, "Sage-Lift": 3.0}
+LASTING = {"Sage-Push": 3.0, "Sage-Lift": 6.0}
 """Length of an episode [s] of tasks in which what matters comes later than in the others: a slide after the push, the
 grasp."""
 SHORT = 1.5

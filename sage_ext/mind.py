@@ -30,6 +30,9 @@ LEARNING = "learning/"
 """What a checkpoint's names of the modules that learn begin with; the averaged ones have bare names."""
 FRESH = {"consolidations": 0, "updates": 0, "calibrated": False}
 """What a mind has gone through at first."""
+QUICK = 8.0
+"""How much faster the few layers learn that tell places: their errors are told, and small steps never make them exact
+(docs/sleep.md)."""
 SPEED_WIDTH = 1
 """An action is followed by the logarithm of the speed at which it is watched."""
 
@@ -51,8 +54,12 @@ class Mind:
         self.objective = objective.to(device)
         self.device = torch.device(device)
         self.optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            [{"params": some} for some in objective.paces()],
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
+        self.set_rate(config.lr)
         self.average = AveragedModel(objective, multi_avg_fn=ema(config.average))
         self.learned: dict[str, Any] = dict(FRESH)
         self._captured: Captured | None = None
@@ -169,9 +176,9 @@ class Mind:
         return self._captured
 
     def set_rate(self, lr: float) -> None:
-        """Learn at this rate from now on."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        """Learn at this rate from now on, and what tells places at :data:`QUICK` times this rate."""
+        for group, share in zip(self.optimizer.param_groups, (1.0, QUICK), strict=True):
+            group["lr"] = lr * share
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -168,6 +168,17 @@ class ContextEncoder(nn.Module):
         Raises:
             SageError: Wrong shapes, dtypes, masks or, if validated, values.
         """
+        return self.charted(observation, state, present, reset, validate)[:2]
+
+    def charted(
+        self,
+        observation: Mapping[str, Tensor],
+        state: Tensor | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        reset: Tensor | None = None,
+        validate: bool = False,
+    ) -> tuple[Tensor, Tensor, Chart | None]:
+        """As :meth:`forward`, and where the landmarks were seen, look after look; None where there is no picture."""
         self.spec.check(observation, batch_dims=2)
         flags = self.presence(observation, present)
         batch, time = flags.shape[:2]
@@ -185,7 +196,7 @@ class ContextEncoder(nn.Module):
             check_finite(inputs)
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
-        *groups, points = side_by_side(device, *senses, partial(self._points, inputs, flags))
+        *groups, (points, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
         objects = self.heads["objects"](points)
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
         percept = torch.cat([*felt, points, objects], -1)
@@ -194,12 +205,12 @@ class ContextEncoder(nn.Module):
         heads = [partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)]
         semantic, *read, way = side_by_side(device, *heads, seek)
         before, after = semantic.tensor_split([SOUGHT.start - READ["semantic"][0].start], -1)
-        return torch.cat([*groups, objects, before, way, after, *read], -1), state
+        return torch.cat([*groups, objects, before, way, after, *read], -1), state, chart
 
     def points(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """What the landmarks say of where things are, ``(B, T, landmarks)``; arguments as of :meth:`forward`."""
         self.spec.check(observation, batch_dims=2)
-        return self._points(_hidden(observation, present), self.presence(observation, present))
+        return self._look(_hidden(observation, present), self.presence(observation, present))[0]
 
     def locate(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """The group ``objects`` alone, ``(B, T, 256)``, as of :meth:`forward` and for a fraction of the work.
@@ -215,27 +226,25 @@ class ContextEncoder(nn.Module):
 
     def glimpse(
         self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor, Chart]:
+    ) -> tuple[Tensor, Tensor, Chart | None]:
         """Of single looks with nothing before, what is told of places, without what tells nothing of them.
 
         Args:
-            observation: As in :meth:`forward`, ``(B, 1, *shape)``; one picture at least.
+            observation: As in :meth:`forward`, ``(B, 1, *shape)``.
             present: As in :meth:`forward`.
 
         Returns:
             The group ``objects`` ``(B, 1, 256)`` and the way to what is sought ``(B, 1, 3)``, as of :meth:`forward`,
-            and where the landmarks were seen.
+            and where the landmarks were seen, as of :meth:`charted`.
         """
         self.spec.check(observation, batch_dims=2)
         flags, inputs = self.presence(observation, present), _hidden(observation, present)
-        (visual, depth), there = self._pictures(inputs, flags)
-        chart = self.landmarks.chart(visual, depth, there)
-        points = self.landmarks.numbers(chart, there).unflatten(0, flags.shape[:2])
+        points, chart = self._look(inputs, flags)
         objects: Tensor = self.heads["objects"](points)
-        felt = {k: self._sense(k, SENSES.index(k), inputs, flags) for k in FELT}
-        percept = torch.cat([*felt.values(), points, objects], -1)
+        felt = [self._sense(k, SENSES.index(k), inputs, flags) for k in FELT]
+        percept = torch.cat([*felt, points, objects], -1)
         hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
-        return objects, self.seeker(felt[BODY], points, hidden), chart
+        return objects, self.seeker(felt[FELT.index(BODY)], points, hidden), chart
 
     def step(
         self,
@@ -284,18 +293,13 @@ class ContextEncoder(nn.Module):
         value: Tensor = self.stems[key](inputs[key].flatten(0, 1)).unflatten(0, flags.shape[:2])
         return torch.where(flags[..., index, None], value, missing)
 
-    def _points(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
-        pictures, there = self._pictures(inputs, flags)
-        found: Tensor = self.landmarks(*pictures, there)
-        return found.unflatten(0, flags.shape[:2])
-
-    @staticmethod
-    def _pictures(inputs: Mapping[str, Tensor], flags: Tensor) -> tuple[list[Tensor | None], Tensor]:
-        """Pictures one after the other, and which are there."""
-        pictures = [inputs[k].flatten(0, 1) if k in inputs else None for k in PICTURES]
+    def _look(self, inputs: Mapping[str, Tensor], flags: Tensor) -> tuple[Tensor, Chart | None]:
+        """What the landmarks say ``(B, T, landmarks)``, and where they were seen, of pictures one after the other."""
+        visual, depth = (inputs[k].flatten(0, 1) if k in inputs else None for k in PICTURES)
         # Not by a list, which would be copied to a GPU each time.
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
-        return pictures, there
+        points, chart = self.landmarks(visual, depth, there)
+        return points.unflatten(0, flags.shape[:2]), chart
 
     @staticmethod
     def _check_mask(name: str, mask: Tensor, shape: torch.Size) -> None:

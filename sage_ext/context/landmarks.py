@@ -19,6 +19,8 @@ _CORRECTIONS, _REACH = 3, 0.2
 _ABSENT = -2.0
 """How much nothing looks like what is sought, at first: the cells of a map that has learned nothing come to about 0.2
 together, so landmarks begin in sight, and their numbers vary with their places."""
+_SURE = 0.5
+"""Numbers of a landmark that is less likely there fade; those of one that is likelier are told as they are."""
 _FARTHEST = 19.0
 """Where nothing was hit, a landmark is this far [m]."""
 
@@ -47,7 +49,7 @@ class Landmarks(nn.Module):
     CenterNet, arXiv 1904.07850). With the depth found there the place in the room follows, ``column * metres`` to the
     side and ``row * metres`` up and down, which a linear layer cannot multiply out.
 
-    What is sought may be nowhere: that competes with all cells, and the numbers of a landmark fade as it wins.
+    What is sought may be nowhere: that competes with all cells, and where it wins the numbers of a landmark fade.
 
     Args:
         count: How many landmarks.
@@ -55,8 +57,8 @@ class Landmarks(nn.Module):
     """
 
     NUMBERS = 7
-    """Of each landmark: column and row in -1..1, nearness, column and row times metres, metres / 3, and whether it is
-    there, by which the others are multiplied."""
+    """Of each landmark: column and row in -1..1, nearness, column and row times metres, metres / 3, and how likely it
+    is there, with which the others fade."""
 
     def __init__(self, count: int, hidden: int = 72) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class Landmarks(nn.Module):
         """Numbers given for a look."""
         return self.count * self.NUMBERS
 
-    def forward(self, visual: Tensor | None, depth: Tensor | None, flags: Tensor) -> Tensor:
+    def forward(self, visual: Tensor | None, depth: Tensor | None, flags: Tensor) -> tuple[Tensor, Chart | None]:
         """Find landmarks.
 
         Args:
@@ -86,11 +88,13 @@ class Landmarks(nn.Module):
             flags: Whether visual and depth are present, ``(N, 2)`` bool; where a picture is not it must hold zeros.
 
         Returns:
-            ``(N, width)``; zeros where neither is present, and nothing of depth where that is not.
+            What is told ``(N, width)``: zeros where neither is present, and nothing of depth where that is not; and
+            the chart it is told of, if there is any picture.
         """
         if visual is None and depth is None:
-            return self.sharpness.new_zeros(len(flags), self.width)
-        return self.numbers(self.chart(visual, depth, flags), flags)
+            return self.sharpness.new_zeros(len(flags), self.width), None
+        chart = self.chart(visual, depth, flags)
+        return self.numbers(chart, flags), chart
 
     def chart(self, visual: Tensor | None, depth: Tensor | None, flags: Tensor) -> Chart:
         """Where landmarks are; arguments as of :meth:`forward`, one picture at least."""
@@ -130,7 +134,7 @@ class Landmarks(nn.Module):
             metres = torch.where(ranged, 1.0 / near - 1.0, 0.0)
             there = torch.sigmoid(torch.logsumexp(chart.strength, -1, keepdim=True) - self.nowhere.unsqueeze(-1))
             told = torch.cat([place, torch.where(ranged, near, 0.0), place * metres, metres / 3.0], -1)
-            found = torch.cat([told * there, there], -1).flatten(1)
+            found = torch.cat([told * (there / _SURE).clamp(max=1.0), there], -1).flatten(1)
         return torch.where(flags.any(-1, keepdim=True), found, 0.0)
 
 

@@ -35,6 +35,11 @@ def shown(flags: Tensor) -> Tensor:
     return torch.stack([flags[..., SENSES.index(k)] for k in PICTURES]).any(0)
 
 
+def ranged(flags: Tensor) -> Tensor:
+    """Likewise whether there is depth."""
+    return flags[..., SENSES.index("depth")]
+
+
 def oriented(flags: Tensor) -> Tensor:
     """Likewise whether there is a picture, and the body is felt."""
     return shown(flags) & flags[..., SENSES.index("proprioceptive")]

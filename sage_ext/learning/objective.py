@@ -11,7 +11,7 @@
 ``regularity``  SIGReg: contexts are drawn to an isotropic Gaussian.
 ``invariance``  The semantic groups that say nothing of places agree between the branches, where they show the same.
 ``change``      What the variation changed is read from the difference of the branches, see :mod:`.changes`.
-``sighting``    In single looks: where the loose objects are in the picture, see :mod:`.sighting`.
+``sighting``    The first landmarks are where the loose objects are in the picture, see :mod:`.sighting`.
 ``seeking``     The first numbers of ``intentions`` are the way to what is sought, see :mod:`.seeking`.
 =============== ====================================================================================================
 
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from ..context.core import PICTURES
 from ..context.encoder import ContextEncoder
-from ..context.landmarks import cells
+from ..context.landmarks import Chart, cells
 from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES, SOUGHT
 from ..errors import SageError
 from . import asked, changes, seeking, sighting
@@ -85,6 +85,12 @@ class Objective(nn.Module):
             "foresight": self.foresight,
         }
 
+    def paces(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """What learns at the usual rate, and what tells places: landmarks and the way."""
+        quick = [*self.encoder.landmarks.parameters(), *self.encoder.seeker.parameters()]
+        known = set(map(id, quick))
+        return [p for p in self.parameters() if id(p) not in known], quick
+
     @classmethod
     def builders(cls) -> dict[str, Any]:
         """How :func:`sage_ext.context.checkpoint.load` builds :meth:`parts`."""
@@ -129,7 +135,7 @@ class Objective(nn.Module):
         """As :meth:`forward`, with nothing left to chance: what a graph records."""
         if batch.actions.shape[1] == 1:
             return self._of_places(batch, chance)
-        context, there = self._encode(batch, chance.luck)
+        context, chart, there = self._encode(batch, chance.luck)
         context = context.float()
         half = len(batch.actions)
         terms = self._predict(batch, context, there)
@@ -138,9 +144,7 @@ class Objective(nn.Module):
         with torch.autocast(context.device.type, enabled=False):
             terms["regularity"] = sigreg(context.flatten(0, 1), chance.lines, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
-        if batch.sought:
-            numbers, oriented = context[..., SOUGHT].flatten(0, 1), asked.oriented(there).flatten(0, 1)
-            terms["seeking"] = seeking.seeking(numbers, asked.both(batch.sought), oriented)
+        terms |= self._told(batch, chart, context[..., SOUGHT], there)
         return self._sum(terms, self._changes(*asked.changed(batch), self.heads(context[half:] - context[:half])))
 
     def _of_places(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
@@ -150,25 +154,32 @@ class Objective(nn.Module):
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
         flags = torch.cat([flags, flags])
         present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
+        told = {}
         if batch.sights or batch.sought:
             objects, way, chart = self.encoder.glimpse(both, present)
+            told = self._told(batch, chart, way, flags)
         else:
             objects = self.encoder.locate(both, present)
         objects = objects.float()
         half, index = len(batch.actions), list(GROUPS).index("objects")
         apart = objects[half:] - objects[:half]
-        read, told = {k: self.heads.read[k](apart) for k in asked.of_objects(batch)}, {}
+        read = {k: self.heads.read[k](apart) for k in asked.of_objects(batch)}
         with torch.autocast(objects.device.type, enabled=False):
             regularity = epps_pulley(objects.flatten(0, 1) @ chance.lines[index]).mean()
-            if batch.sights:
-                nowhere = self.encoder.landmarks.nowhere
-                told["sighting"] = sighting.sighting(
-                    chart, nowhere, asked.both(batch.sights), asked.shown(flags).flatten()
-                )
-            if batch.sought:
-                oriented = asked.oriented(flags).flatten()
-                told["seeking"] = seeking.seeking(way.flatten(0, 1), asked.both(batch.sought), oriented)
         return self._sum_of_places(batch, regularity, read, told)
+
+    def _told(self, batch: Batch, chart: Chart | None, way: Tensor, there: Tensor) -> dict[str, Tensor]:
+        """Errors of what the simulator tells of each look, given which senses are there."""
+        told = {}
+        with torch.autocast(way.device.type, enabled=False):
+            if batch.sights and chart is not None:
+                where = asked.shown(there).flatten(), asked.ranged(there).flatten()
+                nowhere, sights = self.encoder.landmarks.nowhere, asked.both(batch.sights)
+                told["sighting"] = sighting.sighting(chart, nowhere, sights, *where)
+            if batch.sought:
+                oriented = asked.oriented(there).flatten()
+                told["seeking"] = seeking.seeking(way.flatten(0, 1), asked.both(batch.sought), oriented)
+        return told
 
     def _sum_of_places(
         self, batch: Batch, regularity: Tensor, read: Mapping[str, Tensor], told: dict[str, Tensor]
@@ -194,10 +205,7 @@ class Objective(nn.Module):
         if batch.actions.shape[1] == 1:
             nothing = {k: torch.zeros_like(batch.change[k]) for k in asked.of_objects(batch)}
             alike = torch.zeros(2 * len(batch.actions), 1, device=batch.actions.device)
-            grid = cells(next(v for k, v in batch.remembered.items() if k in PICTURES).shape[2:4])
             told = self._told_of_a_constant(batch)
-            if batch.sights:
-                told["sighting"] = sighting.of_a_constant(asked.both(batch.sights), grid)
             return self._sum_of_places(batch, epps_pulley(alike).mean(), nothing, told)
         there = self._presence(batch).flatten(0, 1)
         constant = torch.zeros(len(there), CONTEXT_WIDTH, device=batch.actions.device)
@@ -210,17 +218,21 @@ class Objective(nn.Module):
         return self._sum(terms, self._changes(change, where, {name: torch.zeros_like(v) for name, v in change.items()}))
 
     def _told_of_a_constant(self, batch: Batch) -> dict[str, Tensor]:
-        if not batch.sought:
-            return {}
-        oriented = asked.oriented(self._presence(batch)).flatten()
-        return {"seeking": seeking.of_a_constant(asked.both(batch.sought), oriented)}
+        told, there = {}, self._presence(batch)
+        picture = next((batch.remembered[k] for k in PICTURES if k in batch.remembered), None)
+        if batch.sights and picture is not None:
+            grid, ranged = cells(picture.shape[2:4]), asked.ranged(there).flatten()
+            told["sighting"] = sighting.of_a_constant(asked.both(batch.sights), grid, ranged)
+        if batch.sought:
+            told["seeking"] = seeking.of_a_constant(asked.both(batch.sought), asked.oriented(there).flatten())
+        return told
 
     def _presence(self, batch: Batch) -> Tensor:
         """Which groups count, ``(2B, T, 15)``: sensory groups where the sense is present, the others always."""
         flags = self.encoder.presence(batch.remembered, batch.present)
         return asked.with_read_groups(torch.cat([flags, flags]))
 
-    def _encode(self, batch: Batch, luck: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _encode(self, batch: Batch, luck: Tensor | None) -> tuple[Tensor, Chart | None, Tensor]:
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
         flags = self.encoder.presence(batch.remembered, batch.present)
         kept = flags if luck is None else self._drop(flags, luck)
@@ -235,8 +247,8 @@ class Objective(nn.Module):
                 reset[:, 0] = torch.cat([batch.forget, batch.forget])
         flags = torch.cat([kept, kept])
         present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
-        context, _ = self.encoder(both, state, present, reset)
-        return context, asked.with_read_groups(flags)
+        context, _, chart = self.encoder.charted(both, state, present, reset)
+        return context, chart, asked.with_read_groups(flags)
 
     def _drop(self, flags: Tensor, luck: Tensor) -> Tensor:
         """Take senses from some pairs, from both branches alike, so that what differs is the change."""

@@ -19,10 +19,10 @@ from ..context.landmarks import Chart
 TOLD = 5
 """Numbers told of an object: row and column of its middle as shares of the picture, metres ahead, whether it is in
 view, and 1 where all this is known."""
-EXACT = 0.3
+EXACT = 1.0
 """Weight of an error of place of one cell, beside the cross-entropy."""
-NEAR = 10.0
-"""Cells that an error of nearness of 1 counts like."""
+NEAR = 50.0
+"""Cells that an error of nearness of 1 counts like: a metre away, a centimetre ahead then counts like one aside."""
 
 
 class _Told(NamedTuple):
@@ -32,7 +32,7 @@ class _Told(NamedTuple):
     known: Tensor
 
 
-def sighting(chart: Chart, nowhere: Tensor, sights: Tensor, shown: Tensor) -> Tensor:
+def sighting(chart: Chart, nowhere: Tensor, sights: Tensor, shown: Tensor, ranged: Tensor) -> Tensor:
     """Cross-entropy of where each loose object is [nat], and the error of its place [cells].
 
     Args:
@@ -40,16 +40,17 @@ def sighting(chart: Chart, nowhere: Tensor, sights: Tensor, shown: Tensor) -> Te
         nowhere: How much nothing looks like what each landmark seeks ``(count,)``.
         sights: What is told of each object ``(N, 5 B)``, see :data:`TOLD`; those beyond the landmarks are left out.
         shown: Whether there is a picture ``(N,)`` bool.
+        ranged: Whether there is depth, without which nobody is asked how near an object is ``(N,)`` bool.
     """
     bodies = min(sights.shape[-1] // TOLD, len(nowhere))
     told = _read(sights[:, : TOLD * bodies], chart.grid, shown)
     absent = nowhere[:bodies].view(1, -1, 1).expand(len(sights), -1, 1)
     odds = torch.cat([chart.strength[:, :bodies], absent], -1).float()
     missed = F.cross_entropy(odds.flatten(0, 1), told.cell.flatten(), reduction="none").view_as(told.cell)
-    return _mean(missed, told.known) + EXACT * _mean(_apart(chart.place[:, :bodies], told.place, chart.grid), told.seen)
+    return _mean(missed, told.known) + EXACT * _apart(chart.place[:, :bodies], told, chart.grid, ranged)
 
 
-def of_a_constant(sights: Tensor, grid: tuple[int, int]) -> Tensor:
+def of_a_constant(sights: Tensor, grid: tuple[int, int], ranged: Tensor) -> Tensor:
     """The least that any chart reaches that is the same in all looks; arguments as of :func:`sighting`."""
     told = _read(sights, grid, torch.ones(len(sights), dtype=torch.bool, device=sights.device))
     cells = grid[0] * grid[1] + 1
@@ -57,7 +58,7 @@ def of_a_constant(sights: Tensor, grid: tuple[int, int]) -> Tensor:
     likely = shares.clamp(min=1e-12).log().expand(len(sights), -1, -1)
     missed = -likely.gather(-1, told.cell.unsqueeze(-1)).squeeze(-1)
     middle = torch.where(told.seen.unsqueeze(-1), told.place, torch.nan).nanmedian(0).values.nan_to_num()
-    return _mean(missed, told.known) + EXACT * _mean(_apart(middle.expand_as(told.place), told.place, grid), told.seen)
+    return _mean(missed, told.known) + EXACT * _apart(middle.expand_as(told.place), told, grid, ranged)
 
 
 def _read(sights: Tensor, grid: tuple[int, int], shown: Tensor) -> _Told:
@@ -73,10 +74,11 @@ def _read(sights: Tensor, grid: tuple[int, int], shown: Tensor) -> _Told:
     return _Told(cell, torch.stack([across, down, 1.0 / (1.0 + metres.clamp(min=0.0))], -1), seen, known)
 
 
-def _apart(place: Tensor, told: Tensor, grid: tuple[int, int]) -> Tensor:
+def _apart(place: Tensor, told: _Told, grid: tuple[int, int], ranged: Tensor) -> Tensor:
     """How far places (N, B, 3) are from those told [cells]."""
-    across, down, near = (place - told).abs().unbind(-1)
-    return across * ((grid[1] - 1) / 2) + down * ((grid[0] - 1) / 2) + near * NEAR
+    across, down, near = (place - told.place).abs().unbind(-1)
+    aside = across * ((grid[1] - 1) / 2) + down * ((grid[0] - 1) / 2)
+    return _mean(aside, told.seen) + NEAR * _mean(near, told.seen & ranged.unsqueeze(-1))
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Weights:
         regularity: The statistic grows with the batch for a collapsed encoder and does not for a Gaussian one.
         invariance: Weight.
         change: Weight of the sum over all kinds of change.
-        sighting: Weight, in single looks.
+        sighting: Weight.
         seeking: Weight.
         projections: Random lines a group and update.
         drop: Chance that a sense is taken from a slice in training.
@@ -33,8 +33,8 @@ class Weights:
     regularity: float = 0.03
     invariance: float = 0.3
     change: float = 3.0
-    sighting: float = 1.0
-    seeking: float = 1.0
+    sighting: float = 2.0
+    seeking: float = 2.0
     projections: int = 32
     drop: float = 0.1
 

@@ -302,7 +302,7 @@ def test_both_branches_go_on_from_the_history(objective: Objective) -> None:
     batch = make_batch()
     after = replace(batch, history=make_history())
     assert _evaluate(objective, after)["prediction"] != _evaluate(objective, batch)["prediction"]
-    context, _ = objective._encode(after, None)
+    context, _, _ = objective._encode(after, None)
     state = objective.encoder(after.history)[1]
     for branch, half in ((batch.remembered, context[:16]), (batch.varied, context[16:])):
         assert torch.allclose(half, objective.encoder(branch, state)[0], atol=1e-5)
@@ -312,9 +312,9 @@ def test_what_forgets_begins_as_if_there_had_been_no_history(objective: Objectiv
     batch, history = make_batch(), make_history()
     forget = torch.arange(16) % 2 == 0
     with torch.no_grad():
-        plain, _ = objective._encode(batch, None)
-        after, _ = objective._encode(replace(batch, history=history), None)
-        mixed, _ = objective._encode(replace(batch, history=history, forget=forget), None)
+        plain, _, _ = objective._encode(batch, None)
+        after, _, _ = objective._encode(replace(batch, history=history), None)
+        mixed, _, _ = objective._encode(replace(batch, history=history, forget=forget), None)
     gone = torch.cat([forget, forget])
     assert torch.allclose(mixed[gone], plain[gone], atol=1e-5)
     assert torch.allclose(mixed[~gone], after[~gone], atol=1e-5)

@@ -12,7 +12,7 @@ from sage_ext.context.landmarks import Chart
 from sage_ext.errors import SageError
 from sage_ext.learning.batch import Batch
 from sage_ext.learning.objective import Objective
-from sage_ext.learning.sighting import EXACT, TOLD, of_a_constant, sighting
+from sage_ext.learning.sighting import EXACT, NEAR, TOLD, of_a_constant, sighting
 
 from .conftest import make_batch
 
@@ -33,9 +33,9 @@ def charted(cell: int | None, place: tuple[float, float, float], strong: float =
     return Chart(strength, torch.tensor(place).expand(1, 3, 3), GRID)
 
 
-def missed(chart: Chart, sights: Tensor, shown: bool = True) -> float:
+def missed(chart: Chart, sights: Tensor, shown: bool = True, ranged: bool = True) -> float:
     """The term of one look."""
-    return sighting(chart, NOWHERE, sights, torch.tensor([shown])).item()
+    return sighting(chart, NOWHERE, sights, torch.tensor([shown]), torch.tensor([ranged])).item()
 
 
 def test_what_is_found_where_it_is_costs_nothing() -> None:
@@ -58,6 +58,13 @@ def test_what_is_out_of_view_is_nowhere_and_what_is_not_known_is_not_asked() -> 
         assert missed(charted(cell, (0.0, 0.0, 0.5)), hidden, shown=False) == 0.0, "there is no picture"
 
 
+def test_how_near_a_thing_is_is_asked_where_there_is_depth() -> None:
+    at, right = told((2.5 / 8, 5.5 / 8, 2.0, 1.0, 1.0)), (2 * 5 / 7 - 1, 2 * 2 / 7 - 1)
+    nearer = charted(2 * 8 + 5, (*right, 1 / 3 + 0.02))
+    assert missed(nearer, at) == pytest.approx(0.02 * NEAR * EXACT, abs=1e-5)
+    assert missed(nearer, at, ranged=False) == pytest.approx(0.0, abs=1e-5)
+
+
 def test_of_what_the_edge_cuts_the_nearest_cell_is_meant() -> None:
     cut = told((0.5 / 8, 8.25 / 8, 1.0, 1.0, 1.0))
     outside = 2 * 7.75 / 7 - 1, -1.0, 0.5
@@ -75,13 +82,13 @@ def test_no_constant_chart_is_better_than_the_best() -> None:
     sights = torch.rand(200, 2, TOLD, generator=g)
     sights[..., 3:] = (sights[..., 3:] > 0.3).float()
     flat, shown = sights.flatten(1), torch.ones(200, dtype=torch.bool)
-    best = of_a_constant(flat, GRID).item()
+    best = of_a_constant(flat, GRID, shown).item()
     strength = torch.zeros(2, 64, requires_grad=True)
     place, nowhere = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, requires_grad=True)
-    optimizer = torch.optim.Adam([strength, place, nowhere], lr=0.05)
-    for _ in range(400):
+    optimizer = torch.optim.Adam([strength, place, nowhere], lr=0.02)
+    for _ in range(1000):
         chart = Chart(strength.expand(200, -1, -1), place.expand(200, -1, -1), GRID)
-        loss = sighting(chart, nowhere, flat, shown)
+        loss = sighting(chart, nowhere, flat, shown, shown)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -114,8 +121,9 @@ def test_landmarks_learn_to_find_what_they_are_told_of(objective: Objective) -> 
     assert objective(new)["sighting"].item() < 0.5 * constant < start, "squares in places that it never saw"
 
 
-def test_the_term_enters_the_loss_by_its_weight(objective: Objective) -> None:
-    batch = _sighted(make_batch(time=1))
+@pytest.mark.parametrize("looks", [1, 4])
+def test_the_term_enters_the_loss_by_its_weight(objective: Objective, looks: int) -> None:
+    batch = _sighted(make_batch(time=looks))
     chance = objective.draw(batch, torch.Generator().manual_seed(0))
     objective.eval()
     with_it = objective.judge(batch, chance)

@@ -21,7 +21,7 @@ from .ball_world import BallWorld
 from .conftest import configured, make_mind, seeded
 
 Remembered = tuple[BallWorld, Memory]
-HEAVY = {"regularity": 0.3, "invariance": 1.0, "change": 1.0}
+HEAVY = {"regularity": 0.3, "invariance": 1.0, "change": 1.0, "sighting": 0.5, "seeking": 1.0}
 """Weights under which a collapse costs much, so that little learning tells."""
 
 
@@ -69,7 +69,8 @@ def test_what_was_gone_through_is_counted(remembered: Remembered) -> None:
     consolidate(mind, found, by_20, seeded(), lambda count, scalars: told.append(count))
     assert told[3:] == [22], "too few are left over for an update of their own"
     assert (mind.learned["consolidations"], mind.learned["updates"]) == (44, 4)
-    terms = {"prediction", "calibration", "foresight", "regularity", "invariance", "change", "seeking", "skill"}
+    terms = {"prediction", "calibration", "foresight", "regularity", "invariance", "change", "skill"}
+    terms |= {"sighting", "seeking"}
     assert set(losses) == {"loss", "collapsed"} | terms | {f"change/{name}" for name in CHANGES}
 
 

@@ -23,8 +23,8 @@ CELL = 0.125
 """Edge of a cell of the grid [m]."""
 BODY = 0.2
 """Radius of the rover with a little to spare [m]."""
-MARGIN = 0.1
-"""Beyond :data:`BODY`, a stretch of this width is still worth avoiding [m]."""
+MARGIN = 0.3
+"""Beyond :data:`BODY`, a stretch of this width is still worth avoiding [m]: who imitates is less exact."""
 NEAR, PUSHING = 2.0, 3.0
 """Extra cost of a metre close to what is fixed, and through a loose object."""
 FAR = 100.0
@@ -33,8 +33,9 @@ HEADINGS, RANGES = 32, (0.15, 0.30)
 """Directions tried, and how far ahead the field is read in each [m]."""
 MOVED = 0.1
 """Displacement of an object after which a world is planned anew [m]."""
-PATIENCE_S, BACK_OFF_S = 0.4, 0.5
-"""How long to push against something that does not give way, and then to drive back [s]."""
+PATIENCE_S, BACK_OFF_S, RECOIL_S = 0.4, 0.5, 0.2
+"""How long to push against something loose that does not give way, then to drive back, and to drive back from what is
+fixed [s]."""
 
 
 class NavigationExpert:
@@ -53,6 +54,7 @@ class NavigationExpert:
     def __init__(self, env: NavigationEnv) -> None:
         n, device = env.num_envs, torch.device(env.device)
         self._patience, self._back_off = round(PATIENCE_S / env.step_dt), round(BACK_OFF_S / env.step_dt)
+        self._recoil = round(RECOIL_S / env.step_dt)
         self._half = env.room_half
         half = round(self._half / CELL)
         axis = torch.arange(-half, half + 1, device=device) * CELL
@@ -148,6 +150,9 @@ class NavigationExpert:
         self._caution = torch.where(give_up.unsqueeze(1) & pushed, doubted, self._caution)
         self._stuck[give_up] = 0
         self._backing = torch.where(give_up, self._back_off, (self._backing - 1).clamp(min=0))
+        # What cannot give way is left at once: nothing has to be remembered for that.
+        against = (force[:, self._caution.shape[1] :].amax(dim=1) > 1.0) & (forward > 0.1)
+        self._backing = torch.where(against, self._backing.clamp(min=self._recoil), self._backing)
         return self._backing > 0
 
     def _to_fixed(self, obstacles: Tensor) -> Tensor:
