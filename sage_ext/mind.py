@@ -55,7 +55,6 @@ class Mind:
         self.device = torch.device(device)
         self.optimizer = torch.optim.AdamW(
             [{"params": some} for some in objective.paces()],
-            lr=config.lr,
             weight_decay=config.weight_decay,
             fused=True,
         )

@@ -14,7 +14,7 @@ from sage_ext.context import checkpoint
 from sage_ext.context.encoder import ContextEncoder
 from sage_ext.learning.captured import Captured
 from sage_ext.memory import Memory
-from sage_ext.mind import LEARNING, Mind
+from sage_ext.mind import LEARNING, QUICK, Mind
 from sage_ext.sleep import Moments, consolidate, relive_moments
 
 from .ball_world import BallWorld
@@ -38,6 +38,15 @@ def state(module: torch.nn.Module) -> dict[str, Tensor]:
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(v, other[k]) for k, v in one.items())
+
+
+def test_what_tells_places_learns_faster_than_the_rest(remembered: Remembered) -> None:
+    mind = make_mind(remembered[0], asked())
+    mind.set_rate(0.01)
+    rates = {id(p): group["lr"] for group in mind.optimizer.param_groups for p in group["params"]}
+    encoder = mind.objective.encoder
+    quick = {id(p) for part in (encoder.landmarks, encoder.seeker) for p in part.parameters()}
+    assert rates == {id(p): 0.01 * QUICK if id(p) in quick else 0.01 for p in mind.objective.parameters()}
 
 
 def test_who_has_learned_nothing_acts_as_it_is(remembered: Remembered) -> None:
