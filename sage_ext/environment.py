@@ -129,8 +129,8 @@ class Environment(Protocol):
         [m/s] in the camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` [m], ``distance`` from
         the robot [m], ``extent``, which is the radius in pixels, and ``in_frame``, a bool (n, T + 1, B), at the instant
         and after each look; ``sought``, the way from what the robot acts with to what its episode is about
-        (n, T + 1, 3) [m]; and with ``start`` there is ``start``, ``visual`` and ``depth`` of the instant itself
-        (n, ...).
+        (n, T + 1, 3) [m], and ``meant``, which of the loose objects that is (n, T + 1), -1 for none; and with ``start``
+        there is ``start``, ``visual`` and ``depth`` of the instant itself (n, ...).
         """
 
     def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -29,6 +29,7 @@ class Sight(NamedTuple):
         extent: The radius in the picture (N, B) [pixels]; 0 where an object is behind the camera or too near.
         in_frame: Whether the centre is in the picture and the object large enough (N, B) bool; it may be hidden.
         sought: See :meth:`sage_envs.task.Task.sought` (N, 3) [m].
+        meant: See :meth:`sage_envs.task.Task.meant` (N,).
     """
 
     position: Tensor
@@ -39,6 +40,7 @@ class Sight(NamedTuple):
     extent: Tensor
     in_frame: Tensor
     sought: Tensor
+    meant: Tensor
 
 
 def sight(env: SageEnv) -> Sight:
@@ -52,7 +54,7 @@ def sight(env: SageEnv) -> Sight:
     distance = (centre - env.robot.data.root_link_pose_w.torch[:, None, :3]).norm(dim=-1)
     width = env.scene["camera"].cfg.width
     seen = inside & (share > LARGE)
-    return Sight(offset, velocity, pixel, radius, distance, share * width, seen, env.sought())
+    return Sight(offset, velocity, pixel, radius, distance, share * width, seen, env.sought(), env.meant())
 
 
 def in_picture(env: SageEnv, points: Tensor, radius: Tensor | float = torch.inf) -> Tensor:

@@ -70,6 +70,10 @@ class Task(DirectRLEnv):
         In the frame in which it is told its goals.
         """
 
+    def meant(self) -> Tensor:
+        """Which of the loose objects :meth:`sought` leads to (N,); -1 where it is none."""
+        return torch.full((self.num_envs,), -1, device=self.device)
+
     def followed(self) -> dict[str, list[Follow]]:
         """What under ``critic`` tells where bodies and joints are, by their prims' names; for viewers."""
         return {t.name: [Follow("object_pose", len(POSE) * i, POSE)] for i, t in enumerate(self.objects)}

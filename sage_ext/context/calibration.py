@@ -11,6 +11,8 @@ from .core import PICTURES
 from .encoder import ContextEncoder
 from .heads import READ, Head, numbers_of
 from .layout import GROUPS, SENSES
+from .presence import presence
+from .seeker import BODY
 from .stems import VectorStem
 
 _SILENT = 1e-4
@@ -34,11 +36,14 @@ def calibrate(
         observation: Sense -> ``(B, T, *shape)``, a few dozen frames at least.
         present: As in :meth:`ContextEncoder.forward`.
     """
-    flags = encoder.presence(observation, present).flatten(0, 1)
+    flags = presence(observation, present).flatten(0, 1)
     for index, key in enumerate(SENSES):
         stem = encoder.stems[key] if key in observation else None
         if isinstance(stem, VectorStem) and int(flags[:, index].sum()) > 1:
-            stem.calibrate(observation[key].flatten(0, 1)[flags[:, index]])
+            felt = observation[key].flatten(0, 1)[flags[:, index]]
+            stem.calibrate(felt)
+            if key == BODY:
+                encoder.seeker.calibrate(felt)
     context, _ = encoder(observation, present=present)
     for index, key in enumerate(SENSES):
         if key in observation:

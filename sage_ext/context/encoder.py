@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import SageError
-from ..observation import ObservationSpec, check_finite, hide
+from ..observation import ObservationSpec, check_finite
 from . import stems
 from .core import FELT, FELT_WIDTH, PICTURES, Core
 from .heads import READ, Head, numbers_of
 from .landmarks import Chart, Landmarks
 from .layout import GROUPS, SENSES, SOUGHT
-from .seeker import BODY, Seeker
+from .presence import check_mask, masked, presence
+from .seeker import BODY, SKIN, Aim, Seeker
 from .side_by_side import side_by_side
 
 
@@ -44,6 +45,18 @@ class Widths:
     immediate: int = 512
     history: int = 768
     landmarks: int = 32
+
+
+class Reading(NamedTuple):
+    """How places were read from looks.
+
+    Attributes:
+        chart: Where the landmarks were seen; None where there is no picture.
+        aim: How the way to what is sought was read, ``(B, T, ...)``.
+    """
+
+    chart: Chart | None
+    aim: Aim
 
 
 class ContextEncoder(nn.Module):
@@ -97,7 +110,7 @@ class ContextEncoder(nn.Module):
             self.landmarks = Landmarks(w.landmarks)
             self.core = Core(w.hidden, seen)
             self.heads = nn.ModuleDict({name: Head(*sizes[name], len(numbers_of(name))) for name in READ})
-            self.seeker = Seeker(w.landmarks, w.hidden)
+            self.seeker = Seeker(w.landmarks, spec.senses[BODY].shape[0] if BODY in spec.senses else 0, w.hidden)
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
@@ -117,32 +130,6 @@ class ContextEncoder(nn.Module):
         """State before the first frame of an episode, ``(batch, core.state_width)`` zeros."""
         weight = self.core.recur.weight
         return torch.zeros(batch, self.core.state_width, device=weight.device, dtype=weight.dtype)
-
-    def presence(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Which senses are present.
-
-        Args:
-            observation: Sense -> ``(B, T, *shape)``; a sense that is no key is missing everywhere.
-            present: Sense -> ``(B, T)`` bool; a sense that is no key is present where the observation has it.
-
-        Returns:
-            ``(B, T, 5)`` bool, in the order of ``SENSES``.
-
-        Raises:
-            SageError: No sense at all, an unknown sense, or a mask of the wrong shape or dtype.
-        """
-        if not observation:
-            raise SageError("observation", "{}", "has no sense", "give one at least, under a false mask if need be")
-        first = next(iter(observation.values()))
-        flags = torch.zeros(*first.shape[:2], len(SENSES), dtype=torch.bool, device=first.device)
-        for key, mask in (present or {}).items():
-            if key not in SENSES:
-                raise SageError("present", key, "is no known sense", f"use a subset of {', '.join(SENSES)}")
-            self._check_mask(f"present.{key}", mask, first.shape[:2])
-        for index, key in enumerate(SENSES):
-            if key in observation:
-                flags[..., index] = present[key] if present and key in present else True
-        return flags
 
     def forward(
         self,
@@ -177,13 +164,13 @@ class ContextEncoder(nn.Module):
         present: Mapping[str, Tensor] | None = None,
         reset: Tensor | None = None,
         validate: bool = False,
-    ) -> tuple[Tensor, Tensor, Chart | None]:
-        """As :meth:`forward`, and where the landmarks were seen, look after look; None where there is no picture."""
+    ) -> tuple[Tensor, Tensor, Reading]:
+        """As :meth:`forward`, and how places were read, look after look."""
         self.spec.check(observation, batch_dims=2)
-        flags = self.presence(observation, present)
+        flags = presence(observation, present)
         batch, time = flags.shape[:2]
         if reset is not None:
-            self._check_mask("reset", reset, flags.shape[:2])
+            check_mask("reset", reset, flags.shape[:2])
         if state is None:
             state = self.initial_state(batch)
         elif state.shape != (batch, self.core.state_width):
@@ -191,7 +178,7 @@ class ContextEncoder(nn.Module):
             raise SageError("state.shape", tuple(state.shape), f"must be {want}", "use initial_state(batch)")
         if time == 0:
             raise SageError("observation", "T=0", "has no frame", "give one frame at least")
-        inputs = _hidden(observation, present)
+        inputs = masked(observation, present)
         if validate:
             check_finite(inputs)
         device = flags.device
@@ -201,16 +188,16 @@ class ContextEncoder(nn.Module):
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
         percept = torch.cat([*felt, points, objects], -1)
         hidden, motion, state = self.core(percept, flags, state, reset)
-        seek = partial(self.seeker, groups[SENSES.index(BODY)], points, hidden)
+        seek = partial(self._seek, inputs, flags, felt, points, hidden)
         heads = [partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)]
-        semantic, *read, way = side_by_side(device, *heads, seek)
+        semantic, *read, (way, aim) = side_by_side(device, *heads, seek)
         before, after = semantic.tensor_split([SOUGHT.start - READ["semantic"][0].start], -1)
-        return torch.cat([*groups, objects, before, way, after, *read], -1), state, chart
+        return torch.cat([*groups, objects, before, way, after, *read], -1), state, Reading(chart, aim)
 
     def points(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """What the landmarks say of where things are, ``(B, T, landmarks)``; arguments as of :meth:`forward`."""
         self.spec.check(observation, batch_dims=2)
-        return self._look(_hidden(observation, present), self.presence(observation, present))[0]
+        return self._look(masked(observation, present), presence(observation, present))[0]
 
     def locate(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """The group ``objects`` alone, ``(B, T, 256)``, as of :meth:`forward` and for a fraction of the work.
@@ -226,7 +213,7 @@ class ContextEncoder(nn.Module):
 
     def glimpse(
         self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor, Chart | None]:
+    ) -> tuple[Tensor, Tensor, Reading]:
         """Of single looks with nothing before, what is told of places, without what tells nothing of them.
 
         Args:
@@ -235,16 +222,17 @@ class ContextEncoder(nn.Module):
 
         Returns:
             The group ``objects`` ``(B, 1, 256)`` and the way to what is sought ``(B, 1, 3)``, as of :meth:`forward`,
-            and where the landmarks were seen, as of :meth:`charted`.
+            and how they were read, as of :meth:`charted`.
         """
         self.spec.check(observation, batch_dims=2)
-        flags, inputs = self.presence(observation, present), _hidden(observation, present)
+        flags, inputs = presence(observation, present), masked(observation, present)
         points, chart = self._look(inputs, flags)
         objects: Tensor = self.heads["objects"](points)
         felt = [self._sense(k, SENSES.index(k), inputs, flags) for k in FELT]
         percept = torch.cat([*felt, points, objects], -1)
         hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
-        return objects, self.seeker(felt[FELT.index(BODY)], points, hidden), chart
+        way, aim = self._seek(inputs, flags, felt, points, hidden)
+        return objects, way, Reading(chart, aim)
 
     def step(
         self,
@@ -293,6 +281,15 @@ class ContextEncoder(nn.Module):
         value: Tensor = self.stems[key](inputs[key].flatten(0, 1)).unflatten(0, flags.shape[:2])
         return torch.where(flags[..., index, None], value, missing)
 
+    def _seek(
+        self, inputs: Mapping[str, Tensor], flags: Tensor, felt: Sequence[Tensor], points: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Aim]:
+        group, touch = (felt[FELT.index(k)] for k in (BODY, SKIN))
+        body = inputs[BODY] if BODY in inputs else group.new_zeros(*flags.shape[:2], *self.seeker.centre.shape)
+        whole = torch.stack([flags[..., SENSES.index(k)] for k in (BODY, *PICTURES)], -1).all(-1)
+        read: tuple[Tensor, Aim] = self.seeker(body, whole, group, touch, points, hidden)
+        return read
+
     def _look(self, inputs: Mapping[str, Tensor], flags: Tensor) -> tuple[Tensor, Chart | None]:
         """What the landmarks say ``(B, T, landmarks)``, and where they were seen, of pictures one after the other."""
         visual, depth = (inputs[k].flatten(0, 1) if k in inputs else None for k in PICTURES)
@@ -300,15 +297,3 @@ class ContextEncoder(nn.Module):
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         points, chart = self.landmarks(visual, depth, there)
         return points.unflatten(0, flags.shape[:2]), chart
-
-    @staticmethod
-    def _check_mask(name: str, mask: Tensor, shape: torch.Size) -> None:
-        if mask.dtype != torch.bool or mask.shape != shape:
-            given = f"{mask.dtype}{tuple(mask.shape)}"
-            raise SageError(name, given, f"must be bool of shape {tuple(shape)}", "match the observation's batch")
-
-
-def _hidden(observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    """Observations with nothing under false masks."""
-    masked = present or {}
-    return {k: hide(v, masked[k]) if k in masked else v for k, v in observation.items()}

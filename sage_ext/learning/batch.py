@@ -29,7 +29,7 @@ class Batch:
         present: Sense -> ``(B, T)`` bool, for both branches.
         sights: ``remembered`` and ``varied`` -> where each loose object is in the branch's pictures ``(B, T, 5 n)``,
             see :data:`~sage_ext.learning.sighting.TOLD`; empty where nobody tells.
-        sought: Likewise the way to what is sought ``(B, T, 4)``, see :data:`~sage_ext.learning.seeking.TOLD`.
+        sought: Likewise the way to what is sought ``(B, T, 5)``, see :data:`~sage_ext.learning.seeking.TOLD`.
     """
 
     remembered: Mapping[str, Tensor]

@@ -12,7 +12,8 @@
 ``invariance``  The semantic groups that say nothing of places agree between the branches, where they show the same.
 ``change``      What the variation changed is read from the difference of the branches, see :mod:`.changes`.
 ``sighting``    The first landmarks are where the loose objects are in the picture, see :mod:`.sighting`.
-``seeking``     The first numbers of ``intentions`` are the way to what is sought, see :mod:`.seeking`.
+``seeking``     The first numbers of ``intentions`` are the way to what is sought, and the landmark it is read from is
+                that of the object that is meant, see :mod:`.seeking`.
 =============== ====================================================================================================
 
 A constant encoder satisfies every term but ``regularity``, ``change``, ``sighting`` and ``seeking``; see
@@ -28,9 +29,11 @@ import torch
 from torch import Tensor, nn
 
 from ..context.core import PICTURES
-from ..context.encoder import ContextEncoder
-from ..context.landmarks import Chart, cells
+from ..context.encoder import ContextEncoder, Reading
+from ..context.landmarks import cells
 from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES, SOUGHT
+from ..context.presence import presence
+from ..context.seeker import Aim
 from ..errors import SageError
 from . import asked, changes, seeking, sighting
 from .batch import Batch
@@ -86,8 +89,8 @@ class Objective(nn.Module):
         }
 
     def paces(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """What learns at the usual rate, and what tells places: landmarks and the way."""
-        quick = [*self.encoder.landmarks.parameters(), *self.encoder.seeker.parameters()]
+        """What learns at the usual rate, and what is to be exact: landmarks, and the sum that tells the way."""
+        quick = [*self.encoder.landmarks.parameters(), *self.encoder.seeker.exact()]
         known = set(map(id, quick))
         return [p for p in self.parameters() if id(p) not in known], quick
 
@@ -135,7 +138,7 @@ class Objective(nn.Module):
         """As :meth:`forward`, with nothing left to chance: what a graph records."""
         if batch.actions.shape[1] == 1:
             return self._of_places(batch, chance)
-        context, chart, there = self._encode(batch, chance.luck)
+        context, reading, there = self._encode(batch, chance.luck)
         context = context.float()
         half = len(batch.actions)
         terms = self._predict(batch, context, there)
@@ -144,20 +147,20 @@ class Objective(nn.Module):
         with torch.autocast(context.device.type, enabled=False):
             terms["regularity"] = sigreg(context.flatten(0, 1), chance.lines, counted).mean()
         terms["invariance"] = self._invariance(batch, context[:half], context[half:])
-        terms |= self._told(batch, chart, context[..., SOUGHT], there)
+        terms |= self._told(batch, reading, context[..., SOUGHT], there)
         return self._sum(terms, self._changes(*asked.changed(batch), self.heads(context[half:] - context[:half])))
 
     def _of_places(self, batch: Batch, chance: Chance) -> dict[str, Tensor]:
         """The loss of single looks: nothing is worked out but what they ask for."""
-        flags = self.encoder.presence(batch.remembered, batch.present)
+        flags = presence(batch.remembered, batch.present)
         flags = flags if chance.luck is None else self._drop(flags, chance.luck)
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
         flags = torch.cat([flags, flags])
         present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
         told = {}
         if batch.sights or batch.sought:
-            objects, way, chart = self.encoder.glimpse(both, present)
-            told = self._told(batch, chart, way, flags)
+            objects, way, reading = self.encoder.glimpse(both, present)
+            told = self._told(batch, reading, way, flags)
         else:
             objects = self.encoder.locate(both, present)
         objects = objects.float()
@@ -168,17 +171,17 @@ class Objective(nn.Module):
             regularity = epps_pulley(objects.flatten(0, 1) @ chance.lines[index]).mean()
         return self._sum_of_places(batch, regularity, read, told)
 
-    def _told(self, batch: Batch, chart: Chart | None, way: Tensor, there: Tensor) -> dict[str, Tensor]:
+    def _told(self, batch: Batch, reading: Reading, way: Tensor, there: Tensor) -> dict[str, Tensor]:
         """Errors of what the simulator tells of each look, given which senses are there."""
         told = {}
         with torch.autocast(way.device.type, enabled=False):
-            if batch.sights and chart is not None:
+            if batch.sights and reading.chart is not None:
                 where = asked.shown(there).flatten(), asked.ranged(there).flatten()
                 nowhere, sights = self.encoder.landmarks.nowhere, asked.both(batch.sights)
-                told["sighting"] = sighting.sighting(chart, nowhere, sights, *where)
+                told["sighting"] = sighting.sighting(reading.chart, nowhere, sights, *where)
             if batch.sought:
-                oriented = asked.oriented(there).flatten()
-                told["seeking"] = seeking.seeking(way.flatten(0, 1), asked.both(batch.sought), oriented)
+                aim, oriented = Aim(*(part.flatten(0, 1) for part in reading.aim)), asked.oriented(there).flatten()
+                told["seeking"] = seeking.seeking(way.flatten(0, 1), aim, asked.both(batch.sought), oriented)
         return told
 
     def _sum_of_places(
@@ -229,12 +232,12 @@ class Objective(nn.Module):
 
     def _presence(self, batch: Batch) -> Tensor:
         """Which groups count, ``(2B, T, 15)``: sensory groups where the sense is present, the others always."""
-        flags = self.encoder.presence(batch.remembered, batch.present)
+        flags = presence(batch.remembered, batch.present)
         return asked.with_read_groups(torch.cat([flags, flags]))
 
-    def _encode(self, batch: Batch, luck: Tensor | None) -> tuple[Tensor, Chart | None, Tensor]:
+    def _encode(self, batch: Batch, luck: Tensor | None) -> tuple[Tensor, Reading, Tensor]:
         both = {k: torch.cat([v, batch.varied[k]]) for k, v in batch.remembered.items()}
-        flags = self.encoder.presence(batch.remembered, batch.present)
+        flags = presence(batch.remembered, batch.present)
         kept = flags if luck is None else self._drop(flags, luck)
         state = reset = None
         if batch.history is not None:
@@ -247,8 +250,8 @@ class Objective(nn.Module):
                 reset[:, 0] = torch.cat([batch.forget, batch.forget])
         flags = torch.cat([kept, kept])
         present = {k: flags[..., i] for i, k in enumerate(SENSES) if k in both}
-        context, _, chart = self.encoder.charted(both, state, present, reset)
-        return context, chart, asked.with_read_groups(flags)
+        context, _, reading = self.encoder.charted(both, state, present, reset)
+        return context, reading, asked.with_read_groups(flags)
 
     def _drop(self, flags: Tensor, luck: Tensor) -> Tensor:
         """Take senses from some pairs, from both branches alike, so that what differs is the change."""

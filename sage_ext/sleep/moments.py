@@ -46,7 +46,7 @@ class Moments:
         looks: How many looks each has (M,); beyond is nothing.
         sights: Branch -> where each loose object is in its pictures (M, T, 5 B), see
             :data:`~sage_ext.learning.sighting.TOLD`.
-        sought: Branch -> the way to what is sought (M, T, 4), see :data:`~sage_ext.learning.seeking.TOLD`.
+        sought: Branch -> the way to what is sought (M, T, 5), see :data:`~sage_ext.learning.seeking.TOLD`.
     """
 
     history: Observation

@@ -78,13 +78,13 @@ def sighted(sight: Observation, depth: Tensor) -> Tensor:
 
 
 def sought(sight: Observation) -> Tensor:
-    """The way to what is sought (n, T, 4), see :data:`~sage_ext.learning.seeking.TOLD`.
+    """The way to what is sought (n, T, 5), see :data:`~sage_ext.learning.seeking.TOLD`.
 
     Args:
         sight: As in :func:`in_view`.
     """
-    way = sight["sought"].cpu()
-    return torch.cat([way, torch.ones_like(way[..., :1])], -1)
+    way, which = sight["sought"].cpu(), sight["meant"].cpu().unsqueeze(-1).to(torch.float32)
+    return torch.cat([way, which, torch.ones_like(which)], -1)
 
 
 def in_view(sight: Observation, depth: Tensor) -> Tensor:

@@ -129,6 +129,16 @@ def test_calibration_brings_every_number_to_mean_0_and_deviation_1(small: Contex
     assert after.std(0).max() < 1.01 and after.std(0).median() > 0.9
 
 
+def test_calibration_brings_what_the_way_is_summed_from_to_one_size(small: ContextEncoder) -> None:
+    observation = make_observation(8, 8)
+    sizes = torch.logspace(-1, 2, 64)
+    observation["proprioceptive"] = observation["proprioceptive"] * sizes + sizes
+    calibrate(small, observation)
+    body, seeker = observation["proprioceptive"].flatten(0, 1), small.seeker
+    standard = (body - seeker.centre) * seeker.gain
+    assert standard.mean(0).abs().max() < 1e-3 and (standard.std(0) - 1).abs().max() < 1e-3
+
+
 def test_calibration_does_not_amplify_a_silent_sense(small: ContextEncoder) -> None:
     observation = make_observation(4, 4)
     observation["tactile"] = torch.zeros_like(observation["tactile"])

@@ -24,8 +24,9 @@ def test_what_is_masked_influences_neither_values_nor_gradients(small: ContextEn
     wild[~mask] = _poison(wild[~mask])
     for observation in (clean, clean | {sense: wild}):
         small.zero_grad()
-        context, state = small(observation, present={sense: mask}, validate=True)
-        (context.square().mean() + state.square().mean()).backward()
+        context, state, reading = small.charted(observation, present={sense: mask}, validate=True)
+        told = [context, state, *reading.aim]
+        torch.stack([part.square().mean() for part in told]).sum().backward()
         results.append((context, state, {k: p.grad.clone() for k, p in small.named_parameters()}))
     (context, state, gradients), (context_2, state_2, gradients_2) = results
     assert torch.equal(context, context_2) and torch.equal(state, state_2)

@@ -235,6 +235,7 @@ class BallWorld:
             "extent": RADIUS[1:] / 2.3 * (self.resolution - 1) / (1 - ahead) * there,
             "in_frame": inside,
             "sought": torch.cat([self.goal - self.state["pos"][:, :1], torch.zeros(self.num_envs, 2)], 1),
+            "meant": torch.full((self.num_envs,), -1),
         }
 
     def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:

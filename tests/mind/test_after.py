@@ -207,7 +207,7 @@ class Fewer(Goals):
         lived = super().relive(rows, actions, **options)
         if "sight" in lived:
             # What is sought is told once, of no object in particular.
-            lived["sight"] |= {k: self.told(v) for k, v in lived["sight"].items() if k != "sought"}
+            lived["sight"] |= {k: self.told(v) for k, v in lived["sight"].items() if k not in ("sought", "meant")}
         return lived
 
     @staticmethod

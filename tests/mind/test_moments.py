@@ -212,7 +212,7 @@ def test_a_rearranged_moment_has_its_objects_elsewhere_in_one_branch_or_both(rem
         assert torch.equal(told[..., 2], lived["sight"]["position"][..., 0])
         assert torch.equal(told[..., 3] > 0, views[-1])
         assert torch.equal(found.sought[branch][..., :3], lived["sight"]["sought"])
-        assert (found.sought[branch][..., 3] == 1).all()
+        assert (found.sought[branch][..., 3] == -1).all() and (found.sought[branch][..., 4] == 1).all()
     assert torch.equal(found.change["object_nearest"], first[0] - first[1])
     assert torch.equal(found.change["object_position"], sights[0] - sights[1])
     assert torch.equal(found.change["object_seen"], views[0].float() - views[1].float())

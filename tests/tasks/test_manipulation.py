@@ -102,6 +102,16 @@ def test_joint_actions_move_the_joints(env: SageEnv, monkeypatch: pytest.MonkeyP
         Arm(env)
 
 
+def test_what_is_sought_is_the_object_that_the_robot_is_told(env: SageEnv) -> None:
+    from sage_envs.sight import sight
+
+    critic = env.reset(seed=3)[0]["critic"]
+    seen, each = sight(env), torch.arange(WORLDS)
+    assert torch.equal(seen.meant, critic["goal_object"].argmax(1)) and seen.meant.unique().numel() > 1
+    way = critic["object_pose"][each, seen.meant, :3] - critic["hand_pose"][:, :3]
+    torch.testing.assert_close(seen.sought, way)
+
+
 def test_a_moment_lived_again_goes_the_same_way(env: SageEnv) -> None:
     from sage_tasks.policies import make_policy
 

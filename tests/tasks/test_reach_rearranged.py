@@ -38,6 +38,7 @@ def test_objects_lie_elsewhere_on_the_table() -> None:
         assert position[..., 2].min() > 0.0, "none falls through the table"
         way = lived["critic"]["goal_position"] - lived["critic"]["hand_pose"][..., :3]
         assert torch.allclose(sight["sought"][:, 1:], way, atol=1e-6)
+        assert (sight["meant"] == -1).all(), "a goal is no object"
         assert lived["start"]["depth"].shape[0] == 4 and (lived["start"]["depth"] > 0).any()
     finally:
         env.close()

@@ -116,6 +116,10 @@ class ManipulationEnv(SageEnv):
         """From the pads to the object that the episode is about."""
         return self.chosen_position() - self.arm.pads_pose()[:, :3]
 
+    def meant(self) -> Tensor:
+        """That object."""
+        return self.chosen
+
     def _of_chosen(self, values: Tensor) -> Tensor:
         return values[self._each, self.chosen]
 

@@ -25,6 +25,10 @@ class ReachEnv(ManipulationEnv):
         """From the pads to the goal."""
         return self.goal - self.arm.pads_pose()[:, :3]
 
+    def meant(self) -> Tensor:
+        """No object."""
+        return torch.full_like(self.chosen, -1)
+
     def _to_goal(self) -> Tensor:
         return self.sought().norm(dim=1)
 
