@@ -105,7 +105,7 @@ class Arms:
                 "wake.policy=expert", f"wake.episodes={options.demonstrations}", f"seed={seed}", f"runs={runs}",
                 *([] if options.disturbance is None else [f"wake.disturbance={options.disturbance}"]),
                 f"task.device={SIMULATOR[options.preset]}",
-                log=runs.with_suffix(".log"),
+                log=runs.with_name(f"{runs.name}.log"),
             )  # fmt: skip
         (summary,) = runs.glob("*/summary.json")
         return summary.parent
@@ -134,7 +134,7 @@ class Arms:
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.copytree(base, unfinished)
             unfinished.rename(path)
-        done, log = path / "sleep.done", path.with_suffix(".log")
+        done, log = path / "sleep.done", path.with_name(f"{path.name}.log")
         if not done.exists():
             say(f"sleep: {task}, {arm}, seed {seed}")
             state = json.loads((path / "state.json").read_text(encoding="utf-8"))
@@ -154,7 +154,7 @@ class Arms:
             say(f"learning to act: {task}, {arm}, seed {seed}, {options.updates} updates")
             settings = {"run": str(run), "mind": str(mind), "folder": str(folder), "updates": options.updates}
             settings |= {"batch": options.batch, "device": options.device, "seed": seed}
-            module("bench.tasks_act", json.dumps(settings), log=folder.with_suffix(".log"))
+            module("bench.tasks_act", json.dumps(settings), log=folder.with_name(f"{folder.name}.log"))
         told = json.loads((folder / "act.json").read_text(encoding="utf-8"))
         policy = folder / "policy" / "checkpoint.json"
         return Source("sage", folder, f"{_slug(arm)}-{_digest(policy)}", told["seconds"])
@@ -172,7 +172,7 @@ class Arms:
             dropout = act.sense_dropout / (1.0 + act.sense_dropout)
             settings = {"run": str(run), "folder": str(folder), "updates": options.updates, "batch": options.cnn_batch}
             settings |= {"chunk": act.chunk, "dropout": dropout, "device": options.device, "seed": seed}
-            module("bench.tasks_cnn", json.dumps(settings), log=folder.with_suffix(".log"))
+            module("bench.tasks_cnn", json.dumps(settings), log=folder.with_name(f"{folder.name}.log"))
         meta = json.loads((folder / "cnn.json").read_text(encoding="utf-8"))["meta"]
         return Source("cnn", folder, f"cnn-{_digest(folder / 'cnn.json')}", meta["seconds"])
 
