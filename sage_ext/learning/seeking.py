@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..context.seeker import NEAR, Aim, shortened
+from ..context.seeker import Aim, shortened
 
+EXACT = 0.1
+"""Weight of a metre that the exact part misses. AdamW's steps do not depend on it, and nothing else learns from it: it
+is small, so that the loss stays comparable with that of a constant, which has no such part."""
 TOLD = 5
 """Numbers told of a look: the way [m], which of the loose objects it leads to, -1 for none, and 1 where it is known."""
 
@@ -21,7 +24,7 @@ TOLD = 5
 def seeking(numbers: Tensor, aim: Aim, sought: Tensor, there: Tensor) -> Tensor:
     """Errors of the way, of its exact part, and of the choice [nat].
 
-    Those of the way are in units of :data:`~sage_ext.context.seeker.NEAR` where it is short, the exact part's anywhere.
+    That of the way is in units of :data:`~sage_ext.context.seeker.NEAR` where it is short; see :data:`EXACT`.
 
     Args:
         numbers: The first of ``intentions`` (N, 3).
@@ -31,7 +34,7 @@ def seeking(numbers: Tensor, aim: Aim, sought: Tensor, there: Tensor) -> Tensor:
     """
     asked = there & (sought[:, 4] > 0)
     wrong = (numbers.float() - shortened(sought[:, :3])).abs().sum(-1)
-    apart = (aim.exact - sought[:, :3]).abs().sum(-1) / NEAR
+    apart = EXACT * (aim.exact - sought[:, :3]).abs().sum(-1)
     which = sought[:, 3].long()
     # Each loose object has a landmark of its own as far as there are landmarks.
     told = asked & (which >= 0) & (which < aim.choice.shape[-1])

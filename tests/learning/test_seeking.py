@@ -14,7 +14,7 @@ from sage_ext.context.seeker import NEAR, Aim, shortened
 from sage_ext.errors import SageError
 from sage_ext.learning.batch import Batch
 from sage_ext.learning.objective import Objective
-from sage_ext.learning.seeking import of_a_constant, seeking
+from sage_ext.learning.seeking import EXACT, of_a_constant, seeking
 
 from .conftest import make_batch
 
@@ -46,7 +46,7 @@ def test_nobody_is_asked_where_it_is_not_known_or_not_sensed() -> None:
         assert seeking(numbers, wrong, unknown, EVERYWHERE).item() == 0
         assert seeking(-numbers, wrong, known, ~EVERYWHERE).item() == 0
         far = seeking(-numbers, wrong, known, EVERYWHERE).item()
-        assert far == pytest.approx(2 * numbers.abs().sum().item() + seen * 2 * 0.6 / NEAR, rel=1e-5)
+        assert far == pytest.approx(2 * numbers.abs().sum().item() + seen * 2 * 0.6 * EXACT, rel=1e-5)
 
 
 def test_the_choice_is_asked_where_an_object_is_meant_that_has_a_landmark() -> None:

@@ -45,7 +45,8 @@ def test_what_tells_places_learns_faster_than_the_rest(remembered: Remembered) -
     mind.set_rate(0.01)
     rates = {id(p): group["lr"] for group in mind.optimizer.param_groups for p in group["params"]}
     encoder = mind.objective.encoder
-    quick = {id(p) for part in (encoder.landmarks, encoder.seeker) for p in part.parameters()}
+    exact = encoder.landmarks, encoder.seeker.ask, encoder.seeker.sum
+    quick = {id(p) for part in exact for p in part.parameters()}
     assert rates == {id(p): 0.01 * QUICK if id(p) in quick else 0.01 for p in mind.objective.parameters()}
 
 

@@ -119,14 +119,17 @@ def test_scores_that_are_all_equal_divide_by_nothing() -> None:
 
 
 def test_fresh_scenes_are_as_coherent_as_known_ones(mind: Mind, known: Scenes, fresh: Scenes) -> None:
-    """About uniform: mean 0.5, spread 0.29, a tenth below a tenth. 8 episodes tell what is usual, hence the slack."""
+    """About uniform: mean 0.5, spread 0.29, a tenth below a tenth.
+
+    8 episodes tell what is usual, hence the slack: what lies beyond the least of 8 is a Beta(1, 8), 0.41 at most in 99 %.
+    """
     judges = [judge_of(mind, known, seed) for seed in range(3)]
     found = torch.cat([assess(mind, judge, fresh.senses, fresh.actions, START)[0] for judge in judges])
     assert found.shape == (288,) and found.min() > 0 and found.max() < 1
     assert float(found.mean()) == pytest.approx(0.5, abs=0.15)
     assert 0.2 < found.std() < 0.36
-    assert 0.02 < (found < 0.1).float().mean() < 0.25
-    assert 0.02 < (found > 0.9).float().mean() < 0.25
+    assert 0.02 < (found < 0.1).float().mean() < 0.4
+    assert 0.02 < (found > 0.9).float().mean() < 0.4
 
 
 def test_noise_in_all_senses_is_absurd(mind: Mind, known: Scenes, fresh: Scenes) -> None:
