@@ -121,7 +121,7 @@ def test_scores_that_are_all_equal_divide_by_nothing() -> None:
 def test_fresh_scenes_are_as_coherent_as_known_ones(mind: Mind, known: Scenes, fresh: Scenes) -> None:
     """About uniform: mean 0.5, spread 0.29, a tenth below a tenth.
 
-    8 episodes tell what is usual, hence the slack: what lies beyond the least of 8 is a Beta(1, 8), 0.39 in 2 % of cases.
+    8 episodes tell what is usual, hence the slack: the share beyond the least of 8 is a Beta(1, 8), 0.39 in 2 %.
     """
     judges = [judge_of(mind, known, seed) for seed in range(3)]
     found = torch.cat([assess(mind, judge, fresh.senses, fresh.actions, START)[0] for judge in judges])
