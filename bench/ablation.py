@@ -76,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--looks", type=count, default=8, metavar="N", help="looks a moment (default 8)")
     add("--lr", type=float, default=1e-3, metavar="X", help="learning rate (default 1e-3)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of sleep, such as sleep.weights.regularity=0.05")
+    drawn = "of randomisation, drawn anew in each room of every arm's wake, such as color=0.5 (default nothing)"
+    add("--drawn", nargs="+", default=[], metavar="KEY=VALUE", help=drawn)
     add("--minds", action="store_true", help="keep the trained minds as well, in DIR/minds; one kept is only probed")
     add("--device", default="cpu", metavar="NAME", help="where minds learn and are probed, in float32 (default cpu)")
     add("--keep", type=Path, default=Path("runs") / "ablation", metavar="DIR", help="default %(default)s")
@@ -95,7 +97,7 @@ def measure(options: argparse.Namespace) -> Table:
             raise SageError("--arms", name, "is no arm", f"use some of {', '.join(known)}")
     arms = [known[name] for name in options.arms or known]
     seeds = list(range(options.seed, options.seed + options.seeds))
-    spent = ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "wakes", "device")
+    spent = ("preset", "tasks", "updates", "steps", "batch", "looks", "lr", "lives", "wakes", "drawn", "device")
     budget = {key: getattr(options, key) for key in spent}
     table = Table("ablation", budget, seeds)
     prepare(options, [arm for arm in arms if not all(_path(options, arm, seed).exists() for seed in seeds)], seeds)
@@ -124,7 +126,7 @@ def _path(options: argparse.Namespace, arm: Arm, seed: int) -> Path:
     """Where the result of an arm and seed is kept."""
     spent = "-".join(str(getattr(options, key)) for key in ("updates", "steps", "batch", "looks", "lr"))
     said = [f"{key}={getattr(options, key)}" for key in ("lives", "wakes") if getattr(options, key)]
-    spent = "-".join([spent, *options.set, *said])
+    spent = "-".join([spent, *options.set, *options.drawn, *said])
     folder: Path = options.keep / "results" / f"{'+'.join(options.tasks)}-{spent}"
     return folder / f"{arm.name.replace(' ', '_')}-{seed}.json"
 

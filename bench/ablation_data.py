@@ -6,6 +6,7 @@ Every arm gets as many simulated steps: what sleep spends on living moments agai
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sage_ext.learning.batch import Batch
     from sage_ext.sleep import Moments
 
-NOMINAL = ""
 VARIED = "randomisation=wide"
 WORLDS = 16
 LIVED = 288.0
@@ -52,7 +52,9 @@ def settings(looks: int, history: int) -> list[str]:
     ]
 
 
-def wake(folder: Path, task: str, number: int, seed: int, physics: str, common: list[str], policy: str) -> Path:
+def wake(
+    folder: Path, task: str, number: int, seed: int, physics: Sequence[str], common: list[str], policy: str
+) -> Path:
     """A run of wake, of one policy; one that is there already is kept.
 
     Args:
@@ -60,20 +62,22 @@ def wake(folder: Path, task: str, number: int, seed: int, physics: str, common: 
         task: Id of the task.
         number: Of the run, among those of its task, policy and physics.
         seed: Moves everything that is drawn.
-        physics: A further setting.
+        physics: Further settings of what is drawn.
         common: From :func:`settings`.
         policy: Who acts.
     """
-    runs = folder / task / ("varied" if physics else "wake") / policy / str(number)
+    drawn = [re.sub(r"\W+", "_", setting) for setting in physics if setting != VARIED]
+    kind = "-".join(["varied" if VARIED in physics else "wake", *drawn])
+    runs = folder / task / kind / policy / str(number)
     if not list(runs.glob("*/summary.json")):
-        say(f"wake: {task}, {policy}, {number}{', ' + physics if physics else ''}")
+        say(f"{', '.join(['wake: ' + task, policy, str(number), *physics])}")
         each = seconds(task)
         command(
             "wake", f"task.id={task}", *common, f"wake.policy={policy}", f"wake.episodes={round(LIVED / each)}",
             f"task.episode_length_s={each}",
             "wake.disturbance=0", f"memory.capacity={round((LIVED + WORLDS * each) * 30)}",
             f"seed={seed + 10 * number + POLICIES.index(policy)}", f"runs={runs.absolute()}",
-            *filter(None, [physics]), log=runs.with_suffix(".log"),
+            *physics, log=runs.with_suffix(".log"),
         )  # fmt: skip
     # One that was killed as it ended has been lived twice.
     return min(runs.glob("*/summary.json")).parent

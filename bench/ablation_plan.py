@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from .ablation_data import (
     LIVED,
-    NOMINAL,
     VARIED,
     Mixed,
     config_of,
@@ -81,7 +80,8 @@ def _lives(options: argparse.Namespace, arm: Arm, task: str, seed: int) -> list[
     if arm.learns in ("wake", "varied"):
         # What sleep simulates, the others live.
         each += math.ceil(options.steps / (LIVED * 30) / len(POLICIES))
-    physics, common = VARIED if arm.learns == "varied" else NOMINAL, settings(options.looks, HISTORY)
+    drawn = [f"randomisation.{setting}" for setting in options.drawn]
+    physics, common = [*([VARIED] if arm.learns == "varied" else []), *drawn], settings(options.looks, HISTORY)
     return [
         partial(wake, options.keep / f"seed{seed}", task, number, 1000 * seed, physics, common, policy)
         for number in range(each)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, PLACE, SEEN
 from sage_ext.mind import Mind
 from sage_ext.surprise.calibration import pairwise_accuracy
 from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
@@ -85,12 +85,19 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     judge = learn(context[order.to(context.device)], actions[order], START, 2 * len(order) // 3)
     evidence: dict[str, Tensor] = {}
     seen: dict[str, Tensor] = {}
+    objects = min(mind.objective.heads.bodies, (SEEN.stop - SEEN.start) // PLACE)
+
+    def told(context: Tensor, actions: Tensor) -> Tensor:
+        some = zip(context.split(CHUNK), actions.to(mind.device).split(CHUNK), strict=True)
+        return torch.cat([clues(judge, *part, objects) for part in some])
+
+    known = told(context, actions)
     for name in JUDGED:
         scenes: Scenes = getattr(sets, name)
         context, acted = contexts(mind, _seen(scenes, senses)), scenes.actions.to(mind.device)
-        some = list(zip(context.split(CHUNK), acted.split(CHUNK), strict=True))
+        some = zip(context.split(CHUNK), acted.split(CHUNK), strict=True)
         evidence[name] = torch.cat([judge.evidence(*part) for part in some])
-        seen[name] = torch.cat([clues(judge, *part) for part in some])
+        seen[name] = told(context, scenes.actions)
 
     def kept(left: Left) -> Tensor:
         return torch.tensor([law != left for law in sets.lessons.law], device=mind.device)
@@ -106,11 +113,12 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
 
     @cache
     def critical(left: Left) -> Scores:
-        said = {k: v.cpu() for k, v in criticised(seen, kept(left).nonzero().squeeze(1), START).items()}
+        some = kept(left).nonzero().squeeze(1)
+        said = {k: v.cpu() for k, v in criticised(seen, known, some, START, objects).items()}
         parts = [{name: _standard(scores, name) for name in JUDGED} for scores in (weighed(left), said)]
         mixed = [{k: (1 - share) * parts[0][k] + share * parts[1][k] for k in JUDGED} for share in SHARES]
-        some = kept(left).cpu()
-        return max(mixed, key=lambda s: pairwise_accuracy(s["lessons"][some], s["lessons_twin"][some]))
+        own = some.cpu()
+        return max(mixed, key=lambda s: pairwise_accuracy(s["lessons"][own], s["lessons_twin"][own]))
 
     return Judged(Scorer(equal), Scorer(weighed, learns=True), Scorer(critical, learns=True))
 

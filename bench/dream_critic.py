@@ -1,8 +1,8 @@
 """A critic that learns from many dreams: more than weights of evidence, from the same frozen contexts.
 
-It sees each look's context, what a judge's forecaster makes of it (how it moved, in what it was not as foretold) and
-the judge's own evidence. A few convolutions over time tell how impossible each look is. It learns by ranking dreams
-above their own twins, and above everything possible.
+It follows each loose object by where the context says it is, and beside these it sees what the body feels and the
+judge's own evidence. A few convolutions over time, the same for all objects, tell how impossible each look is. It
+learns by ranking dreams above their own twins, and above everything possible.
 """
 
 from __future__ import annotations
@@ -11,49 +11,69 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sage_ext.context.layout import GROUPS, PLACE, SEEN
 from sage_ext.surprise.judge import Judge
 
-HORIZONS = (1, 4)
-"""Looks ahead, of what was foretold, that it compares with what came."""
-WIDTH, DROP = 128, 0.3
+WIDTH, DROP = 96, 0.2
 DILATIONS = (1, 2, 4)
 """Of its convolutions: together they see 15 looks."""
+BESIDE = 32
+"""Numbers in which each track is told of all that is not of its object."""
 CRITICS = 3
 """Critics whose mean judges. Each leaves out a third of the lessons, which it alone judges: on what it learned from, a
 critic is far too sure, and coherence calibrated on that is wrong."""
-EPOCHS, BATCH, MOST = 16, 64, 1000
+EPOCHS, BATCH, MOST = 30, 48, 1500
 """Passes over the lessons, pairs an update, and updates at most."""
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
-RANGED = 500
-"""Scenes that tell how far each clue ranges."""
 LIMIT = 12.0
 """Standard deviations at which clues are cut."""
+FAST = 5.0
+"""Brings how a place moves from look to look to the size of where it is."""
+THERE = 1.5
+"""The last number of a place, from which its object counts as seen: half of what it is where that is sure."""
 CHUNK = 512
 """Scenes judged at once."""
 
 
 @torch.no_grad()
-def clues(judge: Judge, context: Tensor, actions: Tensor) -> Tensor:
-    """What the critic sees ``(n, T, c)``.
+def clues(judge: Judge, context: Tensor, actions: Tensor, objects: int) -> Tensor:
+    """What the critic sees ``(n, T, 7 * objects + c)``.
 
     Args:
         judge: Fitted on undisturbed scenes.
         context: Frozen contexts ``(n, T, 4096)``.
         actions: What was done after each look ``(n, T, A)``.
+        objects: Loose objects of the scenes.
     """
     forecaster = judge.forecaster
+    codes = forecaster.code(context).unflatten(-1, (len(GROUPS), -1))
     parts = [
-        context - forecaster.mean,
-        forecaster.recall(forecaster.code(context)),
+        context[..., SEEN][..., : PLACE * objects],
+        codes[..., list(GROUPS).index("proprioceptive"), :],
         judge.evidence(context, actions).nan_to_num().flatten(2),
     ]
-    for h, told in forecaster.unroll(context, actions).items():
-        if h in HORIZONS:
-            missed = forecaster.code(context[:, h:]) - forecaster.code(told.mean)
-            parts.append(F.pad(missed, (0, 0, h, 0)))
-    # Thousands of scenes have to fit into a GPU.
-    kind = torch.float16 if context.is_cuda else torch.float32
-    return torch.cat([part.clamp(-LIMIT, LIMIT).to(kind) for part in parts], -1)
+    return torch.cat([part.clamp(-LIMIT, LIMIT) for part in parts], -1)
+
+
+def tracks(places: Tensor) -> Tensor:
+    """Where objects are seen, and how they move ``(n, T, B, f)``.
+
+    Args:
+        places: What the context says of each ``(n, T, B, 7)``.
+    """
+    there = (places[..., -1:] > THERE).float()
+    place = places[..., :-1] * there
+    both = there * _before(there)
+    moved = (place - _before(place)) * both
+    # All others move as the camera does.
+    others = both.sum(2, keepdim=True) - both
+    shared = (moved.sum(2, keepdim=True) - moved) / others.clamp(min=1.0)
+    turned = (moved - _before(moved)) * both * _before(both)
+    return torch.cat([place, places[..., -1:], FAST * moved, FAST * turned, FAST * shared, others / 4], -1)
+
+
+def _before(values: Tensor) -> Tensor:
+    return torch.cat([values[:, :1], values[:, :-1]], 1)
 
 
 class Critic(nn.Module):
@@ -61,26 +81,37 @@ class Critic(nn.Module):
 
     Args:
         clues: How many it sees of a look.
+        objects: Loose objects, whose places come first.
     """
 
-    scale: Tensor
-
-    def __init__(self, clues: int) -> None:
+    def __init__(self, clues: int, objects: int) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones(clues))
-        self.begin, self.drop, self.end = nn.Linear(clues, WIDTH), nn.Dropout(DROP), nn.Linear(WIDTH, 1)
+        self.objects = objects
+        self.beside = nn.Sequential(nn.Dropout(DROP), nn.Linear(clues - PLACE * objects, BESIDE), nn.GELU())
+        # What is beside the objects has a track of its own.
+        own = tracks(torch.zeros(1, 1, objects, PLACE)).shape[-1]
+        self.begin = nn.Linear(own + BESIDE + objects + 1, WIDTH)
         self.over_time = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
+        self.drop = nn.Dropout(DROP)
+        self.end = nn.Sequential(nn.Linear(2 * WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, 1))
 
     def forward(self, seen: Tensor, start: int) -> Tensor:
         """Scores ``(n,)`` of clues ``(n, T, c)``; looks before ``start`` are seen, but not judged."""
-        x = F.gelu(self.begin(self.drop(seen.float() / self.scale))).transpose(1, 2)
+        n, looks = seen.shape[:2]
+        places, rest = seen.float().tensor_split([PLACE * self.objects], -1)
+        own = F.pad(tracks(places.unflatten(-1, (self.objects, PLACE))), (0, 0, 0, 1))
+        beside = self.beside(rest).unsqueeze(2).expand(-1, -1, self.objects + 1, -1)
+        which = torch.eye(self.objects + 1, device=seen.device).expand(n, looks, -1, -1)
+        x = F.gelu(self.begin(torch.cat([own, beside, which], -1))).permute(0, 2, 3, 1).flatten(0, 1)
         for layer in self.over_time:
             x = x + F.gelu(layer(self.drop(x)))
-        looks: Tensor = self.end(x.transpose(1, 2)).squeeze(-1)[:, start:]
-        return looks.logsumexp(1)
+        x = x.unflatten(0, (n, -1))
+        found = torch.cat([x.amax(1), x.mean(1)], 1).transpose(1, 2)
+        impossible: Tensor = self.end(self.drop(found)).squeeze(-1)[:, start:]
+        return impossible.logsumexp(1)
 
 
-def learn_critic(impossible: Tensor, twin: Tensor, possible: Tensor, start: int, seed: int = 0) -> Critic:
+def learn_critic(impossible: Tensor, twin: Tensor, possible: Tensor, start: int, objects: int, seed: int = 0) -> Critic:
     """A critic that dreams have taught.
 
     Args:
@@ -88,14 +119,13 @@ def learn_critic(impossible: Tensor, twin: Tensor, possible: Tensor, start: int,
         twin: Of their twins, in the same order.
         possible: Of other possible scenes ``(m, T, c)``.
         start: Look from which scenes are judged.
+        objects: Loose objects.
         seed: Of its first weights, its dropout and its batches.
     """
     steps = min(MOST, EPOCHS * -(-len(impossible) // BATCH))
     with torch.random.fork_rng([impossible.device] if impossible.is_cuda else []):
         torch.manual_seed(seed)
-        critic = Critic(impossible.shape[-1]).to(impossible.device)
-        some = torch.cat([twin[:RANGED], possible[:RANGED]]).flatten(0, 1).float()
-        critic.scale.copy_(some.std(0, correction=0).clamp(min=0.3))
+        critic = Critic(impossible.shape[-1], objects).to(impossible.device)
         optimizer = torch.optim.AdamW(critic.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
         for _ in range(steps):
@@ -111,13 +141,15 @@ def learn_critic(impossible: Tensor, twin: Tensor, possible: Tensor, start: int,
     return critic.eval()
 
 
-def criticised(seen: dict[str, Tensor], some: Tensor, start: int) -> dict[str, Tensor]:
+def criticised(seen: dict[str, Tensor], known: Tensor, some: Tensor, start: int, objects: int) -> dict[str, Tensor]:
     """Scores of all scenes, by critics that learn from some of the lessons.
 
     Args:
-        seen: Clues of the sets ``usual``, ``lessons``, ``lessons_twin`` and any others, each ``(n, T, c)``.
+        seen: Clues of the sets ``lessons``, ``lessons_twin`` and any others, each ``(n, T, c)``.
+        known: Clues of possible scenes to learn from ``(m, T, c)``.
         some: Numbers of the lessons that may be learned from ``(k,)``, k at least :data:`CRITICS`.
         start: Look from which scenes are judged.
+        objects: Loose objects.
 
     Returns:
         Set -> ``(n,)``. A lesson that was learned from is judged by the critic that left it out.
@@ -126,7 +158,7 @@ def criticised(seen: dict[str, Tensor], some: Tensor, start: int) -> dict[str, T
     critics = []
     for number in range(CRITICS):
         own = some[fold != number]
-        critics.append(learn_critic(seen["lessons"][own], seen["lessons_twin"][own], seen["usual"], start, number))
+        critics.append(learn_critic(seen["lessons"][own], seen["lessons_twin"][own], known, start, objects, number))
     with torch.no_grad():
         said = {
             name: torch.stack([torch.cat([critic(part, start) for part in value.split(CHUNK)]) for critic in critics])

@@ -133,8 +133,8 @@ class Environment(Protocol):
         there is ``start``, ``visual`` and ``depth`` of the instant itself (n, ...).
         """
 
-    def rearrange(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Snapshots (n, S) with the loose objects elsewhere, many of them in view."""
+    def rearrange(self, rows: Tensor, generator: torch.Generator, aloft: float = 0.0) -> Tensor:
+        """Snapshots (n, S) with the loose objects elsewhere, many in view, and a share of them in the air."""
 
     def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
         """Whether n <= N moments look fit for their kinds (n,) bool: cheap, not certain."""

@@ -21,6 +21,8 @@ GAP = 0.01
 """Kept between things [m]."""
 SPEED = 1.2
 """A push gives it up to so much along each axis [m/s]: enough to slide over several looks."""
+HIGH = 0.6
+"""What is in the air is up to so much higher than it would lie [m]."""
 
 
 class Ground(NamedTuple):
@@ -39,7 +41,7 @@ class Ground(NamedTuple):
     radii: Tensor
 
 
-def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
+def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator, aloft: float = 0.0) -> Tensor:
     """Put most of the loose objects elsewhere, upright on the ground, many of them in view and some in motion.
 
     Before that the task may move what stands fixed, see :meth:`~sage_envs.task.Task.refurnished`: rooms would else
@@ -49,6 +51,8 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
         env: The environment; its first n worlds are left at the moments.
         rows: Snapshots (n, S).
         generator: Source of chance, on the CPU.
+        aloft: Chance that what is moved is in the air instead, turned anyhow. Nothing keeps it clear of an arm: such
+            moments are to be looked at, not lived on from.
 
     Returns:
         New snapshots (n, S).
@@ -77,6 +81,9 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
         gaps = torch.cdist(spots, taken) - torch.cat([ground.radii, radii[:, rest]], 1).unsqueeze(1)
         free = (gaps > edge).all(-1)
         height = (thing.height / 2 * scale[:, body]).view(n, 1, 1).expand(n, CANDIDATES, 1)
+        flies = chance(n) < aloft if aloft else torch.zeros(n, dtype=torch.bool, device=env.device)
+        if aloft:
+            height = height + HIGH * (flies * chance(n)).view(n, 1, 1)
         shown = in_picture(env, torch.cat([spots, height], -1)) == (chance(n, 1) < SHOWN)
         chosen = (2 * free.float() + shown.float()).argmax(1)
         worlds = torch.arange(n, device=env.device)
@@ -86,7 +93,11 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator) -> Tensor:
         half = torch.pi * chance(n)
         zero = torch.zeros_like(half)
         place = torch.cat([spots[worlds, chosen], height[:, 0]], 1)
-        pose = torch.cat([place, torch.stack([zero, zero, half.sin(), half.cos()], 1)], 1)
+        turn = torch.stack([zero, zero, half.sin(), half.cos()], 1)
+        if aloft:
+            anyhow = torch.randn(n, 4, generator=generator).to(env.device)
+            turn = torch.where(flies.unsqueeze(1), anyhow / anyhow.norm(dim=1, keepdim=True), turn)
+        pose = torch.cat([place, turn], 1)
         pushed = (chance(n, 1) < PUSHED) * SPEED * (2 * chance(n, 2) - 1)
         poses[:, body] = torch.where(fits.unsqueeze(1), pose, poses[:, body])
         velocity = torch.nn.functional.pad(pushed, (0, 4))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import SageError
 from ..observation import ObservationSpec, check_finite
@@ -16,10 +17,15 @@ from . import stems
 from .core import FELT, FELT_WIDTH, PICTURES, Core
 from .heads import READ, Head, numbers_of
 from .landmarks import Chart, Landmarks
-from .layout import GROUPS, SENSES, SOUGHT
+from .layout import GROUPS, PLACE, SEEN, SENSES, SOUGHT
 from .presence import check_mask, masked, presence
 from .seeker import BODY, SKIN, Aim, Seeker
 from .side_by_side import side_by_side
+
+_LOUD = (3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 3.0)
+"""Brings the numbers of landmarks, as they stand in the context, to deviations of about 1."""
+_FAR = 4.0
+"""They are cut here: what is metres away to the side would else count more than all that is near."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,11 @@ class ContextEncoder(nn.Module):
     """Encodes observations of parallel worlds into contexts.
 
     Five stems give the sensory groups, landmarks say where in a picture things are, and from them alone the group
-    ``objects`` is read. Landmarks, ``objects`` and the groups of the other senses are the percept. A recurrent core
-    carries its history. Heads read the other groups: ``semantic`` from percept and history; ``physical`` from
-    percept, its motion and history; ``immediate`` from percept and motion, ``historical`` and ``predictive`` from
-    history alone. The first numbers of ``intentions`` have a reader of their own, see :mod:`.seeker`. Actions are not
-    fed in: proprioception tells the last one.
+    ``objects`` is read; its first numbers are those of the first landmarks as they stand. Landmarks, ``objects`` and
+    the groups of the other senses are the percept. A recurrent core carries its history. Heads read the other groups:
+    ``semantic`` from percept and history; ``physical`` from percept, its motion and history; ``immediate`` from percept
+    and motion, ``historical`` and ``predictive`` from history alone. The first numbers of ``intentions`` have a reader
+    of their own, see :mod:`.seeker`. Actions are not fed in: proprioception tells the last one.
 
     Nothing reads the groups ``visual`` and ``depth``: their hundreds of numbers are enough to learn the rooms of a
     memory by heart, and what was read from them did not hold in others (docs/architecture.md).
@@ -83,6 +89,8 @@ class ContextEncoder(nn.Module):
     Raises:
         SageError: A sense has a shape no stem can read.
     """
+
+    loud: Tensor
 
     def __init__(self, spec: ObservationSpec, widths: Widths | None = None, seed: int | None = None) -> None:
         super().__init__()
@@ -110,6 +118,9 @@ class ContextEncoder(nn.Module):
             self.landmarks = Landmarks(w.landmarks)
             self.core = Core(w.hidden, seen)
             self.heads = nn.ModuleDict({name: Head(*sizes[name], len(numbers_of(name))) for name in READ})
+            self.register_buffer(
+                "loud", torch.tensor(_LOUD).repeat((SEEN.stop - SEEN.start) // PLACE), persistent=False
+            )
             self.seeker = Seeker(w.landmarks, spec.senses[BODY].shape[0] if BODY in spec.senses else 0, w.hidden)
 
     def config(self) -> dict[str, Any]:
@@ -184,7 +195,7 @@ class ContextEncoder(nn.Module):
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
         *groups, (points, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
-        objects = self.heads["objects"](points)
+        objects = self._objects(points)
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
         percept = torch.cat([*felt, points, objects], -1)
         hidden, motion, state = self.core(percept, flags, state, reset)
@@ -208,8 +219,7 @@ class ContextEncoder(nn.Module):
             observation: As in :meth:`forward`; senses that are no pictures are not looked at.
             present: As in :meth:`forward`.
         """
-        objects: Tensor = self.heads["objects"](self.points(observation, present))
-        return objects
+        return self._objects(self.points(observation, present))
 
     def glimpse(
         self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
@@ -227,7 +237,7 @@ class ContextEncoder(nn.Module):
         self.spec.check(observation, batch_dims=2)
         flags, inputs = presence(observation, present), masked(observation, present)
         points, chart = self._look(inputs, flags)
-        objects: Tensor = self.heads["objects"](points)
+        objects = self._objects(points)
         felt = [self._sense(k, SENSES.index(k), inputs, flags) for k in FELT]
         percept = torch.cat([*felt, points, objects], -1)
         hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
@@ -273,6 +283,12 @@ class ContextEncoder(nn.Module):
         semantic, physical = torch.cat([percept, hidden], -1), torch.cat([moving, hidden], -1)
         _, *heads = self.heads.values()
         return list(zip(heads, [semantic, physical, moving, hidden, hidden], strict=True))
+
+    def _objects(self, points: Tensor) -> Tensor:
+        """The group ``objects``: where the first landmarks are, as it stands, and what is read from all of them."""
+        places = (points[..., : SEEN.stop - SEEN.start].detach() * self.loud[: points.shape[-1]]).clamp(-_FAR, _FAR)
+        missing = SEEN.stop - SEEN.start - places.shape[-1]
+        return torch.cat([F.pad(places, (0, missing)), self.heads["objects"](points)], -1)
 
     def _sense(self, key: str, index: int, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         missing: Tensor = self.missing[key]

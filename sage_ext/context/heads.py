@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from . import stems
-from .layout import GROUPS, SOUGHT, Group, family
+from .layout import GROUPS, Group, family, untold
 from .streamed import StreamedLinear
 
 READ: dict[str, tuple[Group, ...]] = {
@@ -19,10 +19,8 @@ READ: dict[str, tuple[Group, ...]] = {
 
 
 def numbers_of(head: str) -> list[int]:
-    """Which numbers of a context a head gives: those of its groups, but for the way to what is sought."""
-    groups = READ[head]
-    sought = range(SOUGHT.start, SOUGHT.stop)
-    return [number for number in range(groups[0].start, groups[-1].slice.stop) if number not in sought]
+    """Which numbers of a context a head gives: those of its groups that are not told."""
+    return [number for group in READ[head] for number in range(untold(group).start, untold(group).stop)]
 
 
 class Head(nn.Module):

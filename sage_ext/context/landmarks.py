@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .layout import PLACE
 from .stems import colours, nearness
 
 _CELL = 4
@@ -56,7 +57,7 @@ class Landmarks(nn.Module):
         hidden: Channels of the maps before.
     """
 
-    NUMBERS = 7
+    NUMBERS = PLACE
     """Of each landmark: column and row in -1..1, nearness, column and row times metres, metres / 3, and how likely it
     is there, with which the others fade."""
 

@@ -70,8 +70,18 @@ SENSES: tuple[str, ...] = tuple(g.name for g in GROUPS.values() if g.family == "
 """The senses, in the order of their groups."""
 
 
+PLACE = 7
+"""Numbers that tell where a loose object is, see :class:`sage_ext.context.landmarks.Landmarks`."""
+SEEN = slice(GROUPS["objects"].start, GROUPS["objects"].start + 8 * PLACE)
+"""The first numbers of ``objects``: where each of the first loose objects is, see :mod:`sage_ext.learning.sighting`."""
 SOUGHT = slice(GROUPS["intentions"].start, GROUPS["intentions"].start + 3)
 """The first numbers of ``intentions``: the way to what is sought, see :mod:`sage_ext.learning.seeking`."""
+_TOLD = {"objects": SEEN, "intentions": SOUGHT}
+
+
+def untold(group: Group) -> slice:
+    """Where the numbers of a group lie that learning is free to arrange: all but those that mean what they are told."""
+    return slice(_TOLD[group.name].stop if group.name in _TOLD else group.start, group.slice.stop)
 
 
 def family(name: str) -> tuple[Group, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..context.layout import GROUPS
+from ..context.layout import GROUPS, untold
 
 _KNOTS, _SPACING = 8, 0.625
 """Trapezoids to t = 5 on half the line: the integrand is even, 0 at t = 0, and below e-12 at the end. Exact to three
@@ -50,7 +50,7 @@ def epps_pulley(samples: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 Lines = Sequence[Tensor]
-"""Directions on which contexts are projected: of each group (width, projections), of length 1."""
+"""Directions on which contexts are projected: of each group's untold numbers (width, projections), of length 1."""
 
 
 def lines(projections: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu") -> Lines:
@@ -61,15 +61,14 @@ def lines(projections: int, generator: torch.Generator | None = None, device: to
         generator: Where they are drawn; they end up on ``device``.
         device: Where the contexts are.
     """
-    drawn = [
-        torch.randn(group.width, projections, generator=generator, device=generator.device if generator else device)
-        for group in GROUPS.values()
-    ]
+    widths = [untold(group).stop - untold(group).start for group in GROUPS.values()]
+    drawn_on = generator.device if generator else device
+    drawn = [torch.randn(width, projections, generator=generator, device=drawn_on) for width in widths]
     return [each.to(device) / each.norm(dim=0).to(device) for each in drawn]
 
 
 def sigreg(context: Tensor, lines: Lines, mask: Tensor | None = None) -> Tensor:
-    """Mean statistic of random projections of every group of the context.
+    """Mean statistic of random projections of every group of the context, but for numbers that are told.
 
     Each group has its own projections: across all 4096 numbers, one dead group would only shorten every
     projection a little, and the living ones could make up for it.
@@ -82,7 +81,7 @@ def sigreg(context: Tensor, lines: Lines, mask: Tensor | None = None) -> Tensor:
     Returns:
         ``(15,)`` statistics: about :data:`GAUSSIAN` for N(0, I), at least ``COLLAPSED * n`` for a constant.
     """
-    parts = torch.split(context, [g.width for g in GROUPS.values()], -1)
+    parts = [context[..., untold(group)] for group in GROUPS.values()]
     columns = [part @ directions for part, directions in zip(parts, lines, strict=True)]
     projections = lines[0].shape[1]
     repeated = None if mask is None else mask.repeat_interleave(projections, 1)

@@ -8,7 +8,7 @@ import torch
 from sage_ext.context.calibration import calibrate
 from sage_ext.context.core import PICTURES
 from sage_ext.context.encoder import ContextEncoder
-from sage_ext.context.layout import GROUPS, SENSES, SOUGHT
+from sage_ext.context.layout import GROUPS, PLACE, SEEN, SENSES, untold
 from sage_ext.errors import SageError
 
 from .conftest import SMALL, make_observation, make_spec
@@ -122,8 +122,8 @@ def test_calibration_brings_every_number_to_mean_0_and_deviation_1(small: Contex
     before = small(observation)[0].flatten(0, 1)
     calibrate(small, observation)
     after = small(observation)[0].flatten(0, 1)
-    # But for the way to what is sought, which is told in units of its own.
-    after = torch.cat([after[:, : SOUGHT.start], after[:, SOUGHT.stop :]], 1)
+    # But for what is told in units of its own: places, and the way to what is sought.
+    after = torch.cat([after[:, untold(group)] for group in GROUPS.values()], 1)
     assert before.std(0).median() < 0.5
     assert after.mean(0).abs().max() < 1e-3
     assert after.std(0).max() < 1.01 and after.std(0).median() > 0.9
@@ -184,3 +184,17 @@ def test_forward_checks_values_only_when_asked(small: ContextEncoder) -> None:
     small(observation)
     with pytest.raises(SageError, match="observation.audio"):
         small(observation, validate=True)
+
+
+def test_places_pass_into_the_context_as_they_stand_and_learn_nothing_from_it(small: ContextEncoder) -> None:
+    observation = make_observation(2, 3)
+    context, _ = small(observation)
+    points = small.points(observation)
+    width = SEEN.stop - SEEN.start
+    places = context[..., SEEN].unflatten(-1, (-1, PLACE)) / torch.tensor([3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 3.0])
+    near = places[..., 3:5].abs() < 4.0
+    told = points[..., :width].unflatten(-1, (-1, PLACE))
+    assert torch.allclose(places[..., :3], told[..., :3]) and torch.allclose(places[..., 6], told[..., 6])
+    assert torch.allclose(places[..., 3:5][near], told[..., 3:5][near]) and near.any()
+    context[..., SEEN].sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in small.landmarks.parameters())

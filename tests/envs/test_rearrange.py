@@ -253,6 +253,23 @@ def test_a_rearranged_moment_is_lived_as_it_says(env: SageEnv, rearranged: Tenso
     torch.testing.assert_close(gone, velocities[~still][:, :2] * env.step_dt, atol=0.02, rtol=0.2)
 
 
+def test_some_are_in_the_air_where_that_is_asked_for(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
+    from sage_envs.rearrange import HIGH
+
+    generator = torch.Generator().manual_seed(0)
+    found = torch.cat([env.rearrange(rows, generator, aloft=0.5) for _ in range(MOMENTS // WORLDS)])
+    elsewhere, ground = moved(env, rows, found), moved(env, rows, rearranged)
+    lying = torch.stack([thing.height / 2 * env.sizes.scale[:WORLDS, b] for b, thing in enumerate(env.objects)], 1)
+    above = parts(env, found)[0][..., 2] - lying.repeat(len(found) // WORLDS, 1)
+    risen = (above > 1e-4) & elsewhere
+    assert 0.35 < risen.sum() / elsewhere.sum() < 0.65 and above[elsewhere].max() <= HIGH
+    assert ((parts(env, rearranged)[0][..., 2] - lying.repeat(len(found) // WORLDS, 1))[ground].abs() < 1e-4).all()
+    turn = parts(env, found)[0][..., 3:]
+    torch.testing.assert_close(turn[risen].norm(dim=-1), torch.ones(int(risen.sum())))
+    assert (turn[risen][:, :2].abs().sum(1) > 1e-3).all() and not turn[elsewhere & ~risen][:, :2].any()
+    assert env.relive(found[:WORLDS], torch.zeros(WORLDS, 0, 2), start=True, located=True)["sight"]["in_frame"].any()
+
+
 def test_less_than_all_worlds(env: SageEnv, rows: Tensor) -> None:
     few = env.rearrange(rows[:3], torch.Generator().manual_seed(0))
     assert few.shape == rows[:3].shape and moved(env, rows[:3], few).any()
