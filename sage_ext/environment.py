@@ -133,8 +133,8 @@ class Environment(Protocol):
         there is ``start``, ``visual`` and ``depth`` of the instant itself (n, ...).
         """
 
-    def rearrange(self, rows: Tensor, generator: torch.Generator, aloft: float = 0.0) -> Tensor:
-        """Snapshots (n, S) with the loose objects elsewhere, many in view, and a share of them in the air."""
+    def rearrange(self, rows: Tensor, generator: torch.Generator, lived_on: bool = True) -> Tensor:
+        """Snapshots (n, S) with the loose objects elsewhere, many in view; some in the air if they are not lived on."""
 
     def foresee(self, rows: Tensor, kinds: Sequence[str]) -> Tensor:
         """Whether n <= N moments look fit for their kinds (n,) bool: cheap, not certain."""

@@ -36,9 +36,9 @@ class Relivable:
         """What would have been; see :func:`sage_envs.counterfactual.counterfactuals`."""
         return counterfactuals(self, rows, actions, variations, **kwargs)
 
-    def rearrange(self: Any, rows: Tensor, generator: torch.Generator, aloft: float = 0.0) -> Tensor:
+    def rearrange(self: Any, rows: Tensor, generator: torch.Generator, lived_on: bool = True) -> Tensor:
         """Snapshots with the loose objects elsewhere; see :func:`sage_envs.rearrange.rearrange`."""
-        return rearrange(self, rows, generator, aloft)
+        return rearrange(self, rows, generator, lived_on)
 
     def render_states(self: Any, rows: Tensor, viewpoint: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Pictures of given moments; see :func:`sage_envs.counterfactual.render_states`."""

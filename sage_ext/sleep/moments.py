@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,9 +26,6 @@ from .variations import Draw, draw, schedule
 Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
 KEPT = 0.5
 """Share of the moments with objects elsewhere in which one branch has them where they were."""
-ALOFT = 0.25
-"""Share of what lies elsewhere that is in the air instead, in moments of which only one look is taken: what falls or is
-carried is to be perceived as well as what lies."""
 TIMED = ("remembered", "varied", "actions", "varied_actions", "change", "asked", "match", "sights", "sought")
 """What has an axis of looks."""
 
@@ -207,9 +205,9 @@ def _relive(
     # Other actions are those of another moment: as likely as its own, and nobody had to invent them.
     others = acted.roll(1, 0) if family == "causal" else acted
     anew = drawn.elsewhere or family == "spatial"
-    aloft = ALOFT if looks == 1 else 0.0
+    arranged = partial(env.rearrange, generator=generator, lived_on=looks > 1)
     lived = env.relive(
-        env.rearrange(rows, generator, aloft) if drawn.elsewhere else rows,
+        arranged(rows) if drawn.elsewhere else rows,
         others[:, : _steps(looks, drawn.speed)],
         gravity_scale=drawn.gravity,
         friction_scale=drawn.friction,
@@ -224,7 +222,7 @@ def _relive(
         # A second arrangement takes the place of what is remembered, of which little is in view; but for some, as only
         # there a hand is where things are.
         kept = torch.rand(n, 1, generator=generator) < KEPT
-        second = torch.where(kept.to(rows.device), rows, env.rearrange(rows, generator, aloft))
+        second = torch.where(kept.to(rows.device), rows, arranged(rows))
         plain = env.relive(second, acted[:, : looks - 1], start=True, located=True)
         remembered = _from_the_instant(now, plain, looks)
     else:

@@ -27,6 +27,7 @@ def options(keep: Path, updates: int = 3, **more: Any) -> argparse.Namespace:
         "set": [],
         "lives": None,
         "wakes": None,
+        "drawn": [],
     }
     return argparse.Namespace(keep=keep, updates=updates, minds=True, device="cpu", **(budget | more))
 
@@ -73,4 +74,5 @@ def test_another_budget_is_another_mind(trained: list[int], tmp_path: Path) -> N
     ablation._trained(options(tmp_path, set=["sleep.lr=0.1"]), ARMS[0], 0)
     ablation._trained(options(tmp_path), ARMS[0], 1)
     ablation._trained(options(tmp_path, wakes=2), ARMS[0], 1)
-    assert trained == [3, 4, 3, 3, 3]
+    ablation._trained(options(tmp_path, drawn=["color=0.5"]), ARMS[0], 1)
+    assert trained == [3, 4, 3, 3, 3, 3]

@@ -118,7 +118,8 @@ def test_arms_that_share_a_judge(toy: Sets, monkeypatch: pytest.MonkeyPatch) -> 
         return (senses["visual"][:, :, 0, 0, :1].float() - 128) / 10 * spread
 
     monkeypatch.setattr("bench.dream_arms.contexts", contexts)
-    mind: Any = SimpleNamespace(device=torch.device("cpu"))
+    heads = SimpleNamespace(bodies=5)
+    mind: Any = SimpleNamespace(device=torch.device("cpu"), objective=SimpleNamespace(heads=heads))
     found = by_judge(mind, toy, slept=True)
     assert len(encoded) == 2 + 6, "each set once, for all arms"
     for scorer in (found.equal, found.taught, found.critical):

@@ -206,7 +206,7 @@ class BallWorld:
             lived["sight"] = {k: torch.stack([s[k][:n] for s in sights], 1) for k in sights[0]}
         return lived | ({"start": begin} if start else {})
 
-    def rearrange(self, rows: Tensor, generator: torch.Generator, aloft: float = 0.0) -> Tensor:
+    def rearrange(self, rows: Tensor, generator: torch.Generator, lived_on: bool = True) -> Tensor:
         n, first = len(rows), {k: sum(list(PARTS.values())[: list(PARTS).index(k)]) for k in PARTS}
         rows, luck = rows.clone(), torch.rand(n, 2, 4, generator=generator)
         for ball in (0, 1):
