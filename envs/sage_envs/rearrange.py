@@ -23,8 +23,6 @@ SPEED = 1.2
 """A push gives it up to so much along each axis [m/s]: enough to slide over several looks."""
 ALOFT, HIGH = 0.25, 0.6
 """Chance that what is moved is in the air, and by how much it is then higher than it would lie, at most [m]."""
-BY_HAND, REACH = 0.3, 0.08
-"""Chance that the object that is meant is under the hand or in it, and how far beside it at most [m]."""
 
 
 class Ground(NamedTuple):
@@ -54,8 +52,7 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator, lived_on: 
         rows: Snapshots (n, S).
         generator: Source of chance, on the CPU.
         lived_on: Whether the moments will be lived on from. If they are only looked at, some objects are in the air,
-            turned anyhow, and the one that is meant is often under the hand or in it, which chance rarely brings about;
-            nothing keeps them clear of an arm.
+            turned anyhow; nothing keeps them clear of an arm.
 
     Returns:
         New snapshots (n, S).
@@ -105,40 +102,8 @@ def rearrange(env: SageEnv, rows: Tensor, generator: torch.Generator, lived_on: 
         poses[:, body] = torch.where(fits.unsqueeze(1), pose, poses[:, body])
         velocity = torch.nn.functional.pad(pushed, (0, 4))
         velocities[:, body] = torch.where(fits.unsqueeze(1), velocity, velocities[:, body])
-    if not lived_on:
-        _by_hand(env, poses, radii, generator)
     rows[:, where["objects.pose"]] = poses.flatten(1)
     rows[:, where["objects.velocity"]] = velocities.flatten(1)
     # What the ears take a body's velocity to have been at their last look: a push is not to be heard.
     rows[:, where["senses.velocity"]] = velocities.flatten(1)
     return rows
-
-
-def _by_hand(env: SageEnv, poses: Tensor, radii: Tensor, generator: torch.Generator) -> None:
-    """Put the object that is meant under the hand or in it, in some worlds and where nothing else is.
-
-    Args:
-        env: The environment, its first n worlds at the moments.
-        poses: Of the loose objects (n, B, 7), changed in place.
-        radii: Theirs (n, B) [m].
-        generator: Source of chance, on the CPU.
-    """
-    n, bodies = poses.shape[:2]
-    luck = torch.rand(n, 5, generator=generator).to(env.device)
-    worlds, meant = torch.arange(n, device=env.device), env.meant()[:n]
-    chosen = meant.clamp(min=0)
-    lying = torch.tensor([thing.height / 2 for thing in env.objects], device=env.device)[chosen]
-    lying = lying * env.sizes.scale[worlds, chosen]
-    place = env.loose.data.body_link_pos_w.torch[worlds, chosen] - env.scene.env_origins[:n] - env.sought()[:n]
-    angle, far = 2 * torch.pi * luck[:, 0], REACH * luck[:, 1].sqrt()
-    place[:, :2] += far.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], 1)
-    # Half of them lie; the others are anywhere up to the hand.
-    share = (2 * luck[:, 2] - 1).clamp(min=0)
-    place[:, 2] = lying + share * (place[:, 2] - lying).clamp(min=0)
-    half, zero = torch.pi * luck[:, 3], torch.zeros(n, device=env.device)
-    pose = torch.cat([place, torch.stack([zero, zero, half.sin(), half.cos()], 1)], 1)
-    others = torch.arange(bodies, device=env.device) != chosen.unsqueeze(1)
-    gap = (poses[..., :2] - place[:, None, :2]).norm(dim=-1) - radii - radii[worlds, chosen].unsqueeze(1)
-    free = (torch.where(others, gap, 1.0) > GAP).all(1)
-    put = (meant >= 0) & free & (luck[:, 4] < BY_HAND)
-    poses[worlds, chosen] = torch.where(put.unsqueeze(1), pose, poses[worlds, chosen])
