@@ -199,8 +199,9 @@ class BallWorld:
                 seen.append(self._observe())
                 sights.append(self._sight())
         self.viewpoint.zero_()
-        lived = {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in seen[0].items()}
-        if senses is not None:
+        groups = seen[0] if seen else {}
+        lived = {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in groups.items()}
+        if senses is not None and seen:
             lived["policy"] = {k: v for k, v in lived["policy"].items() if k in senses}
         if located:
             lived["sight"] = {k: torch.stack([s[k][:n] for s in sights], 1) for k in sights[0]}

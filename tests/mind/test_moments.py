@@ -183,6 +183,23 @@ def test_a_causal_moment_goes_on_with_the_actions_of_another(remembered: Remembe
     assert found.match.tolist() == [[0, -1, -1, -1, -1]] * 6, "after that they are two stories"
 
 
+@pytest.mark.parametrize(("family", "steps"), [("rearranged", 1), ("rearranged", 3), ("physical", 1)])
+def test_only_what_is_not_lived_on_from_may_show_what_could_not_be(
+    remembered: Remembered, family: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, memory = remembered
+    asked, arrange = [], env.rearrange
+
+    def rearrange(rows: torch.Tensor, generator: torch.Generator, lived_on: bool = True) -> torch.Tensor:
+        asked.append(lived_on)
+        return arrange(rows, generator)
+
+    monkeypatch.setattr(env, "rearrange", rearrange)
+    more = (f"sleep.rearranged_steps={steps}", "sleep.variations.physical.elsewhere=1.0")
+    found = moments_of((env, memory), only(family, *more), 6)
+    assert asked == [int(found.looks.max()) > 1] * 2, "once for each branch"
+
+
 def test_a_rearranged_moment_has_its_objects_elsewhere_in_one_branch_or_both(remembered: Remembered) -> None:
     env, memory = remembered
     config = only("rearranged")
