@@ -87,17 +87,19 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     seen: dict[str, Tensor] = {}
     objects = min(mind.objective.heads.bodies, (SEEN.stop - SEEN.start) // PLACE)
 
-    def told(context: Tensor, actions: Tensor) -> Tensor:
-        some = zip(context.split(CHUNK), actions.to(mind.device).split(CHUNK), strict=True)
-        return torch.cat([clues(judge, *part, objects) for part in some])
+    def told(context: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Evidence of scenes, and what a critic sees of them."""
+        found = []
+        for looks, acted in zip(context.split(CHUNK), actions.to(mind.device).split(CHUNK), strict=True):
+            own = judge.evidence(looks, acted)
+            found.append((own, clues(judge, looks, own, objects)))
+        first, second = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return first, second
 
-    known = told(context, actions)
+    _, known = told(context, actions)
     for name in JUDGED:
         scenes: Scenes = getattr(sets, name)
-        context, acted = contexts(mind, _seen(scenes, senses)), scenes.actions.to(mind.device)
-        some = zip(context.split(CHUNK), acted.split(CHUNK), strict=True)
-        evidence[name] = torch.cat([judge.evidence(*part) for part in some])
-        seen[name] = told(context, scenes.actions)
+        evidence[name], seen[name] = told(contexts(mind, _seen(scenes, senses)), scenes.actions)
 
     def kept(left: Left) -> Tensor:
         return torch.tensor([law != left for law in sets.lessons.law], device=mind.device)

@@ -36,21 +36,20 @@ CHUNK = 512
 
 
 @torch.no_grad()
-def clues(judge: Judge, context: Tensor, actions: Tensor, objects: int) -> Tensor:
+def clues(judge: Judge, context: Tensor, evidence: Tensor, objects: int) -> Tensor:
     """What the critic sees ``(n, T, 7 * objects + c)``.
 
     Args:
         judge: Fitted on undisturbed scenes.
         context: Frozen contexts ``(n, T, 4096)``.
-        actions: What was done after each look ``(n, T, A)``.
+        evidence: The judge's, of these scenes ``(n, T, kinds * H, 15)``.
         objects: Loose objects of the scenes.
     """
-    forecaster = judge.forecaster
-    codes = forecaster.code(context).unflatten(-1, (len(GROUPS), -1))
+    codes = judge.forecaster.code(context).unflatten(-1, (len(GROUPS), -1))
     parts = [
         context[..., SEEN][..., : PLACE * objects],
         codes[..., list(GROUPS).index("proprioceptive"), :],
-        judge.evidence(context, actions).nan_to_num().flatten(2),
+        evidence.nan_to_num().flatten(2),
     ]
     return torch.cat([part.clamp(-LIMIT, LIMIT) for part in parts], -1)
 
