@@ -128,9 +128,11 @@ class CausalConfig:
 
 @dataclass(frozen=True)
 class RearrangedConfig:
-    """The loose objects elsewhere."""
+    """The loose objects elsewhere, all in other colours."""
 
     share: float
+    color: float = 0.0
+    light: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)

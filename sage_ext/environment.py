@@ -117,6 +117,8 @@ class Environment(Protocol):
         friction_scale: Tensor | None = None,
         mass_scale: Tensor | None = None,
         viewpoint: Tensor | None = None,
+        color: Tensor | None = None,
+        light: Tensor | None = None,
         speed: float = 1.0,
         senses: Collection[str] | None = None,
         start: bool = False,

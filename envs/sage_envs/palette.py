@@ -26,17 +26,18 @@ class Palette:
 
     Args:
         env: The environment, its simulation started.
+        asked: What wants colours, for the error.
 
     Raises:
         ValueError: The renderer is not the ray caster.
     """
 
-    def __init__(self, env: SageEnv) -> None:
+    def __init__(self, env: SageEnv, asked: str = "randomisation.color/light") -> None:
         renderer = env.scene["camera"]._renderer
         self._sensor: Any = getattr(renderer, "newton_sensor", None)
         if self._sensor is None:
             name = type(renderer).__name__
-            raise ValueError(f"randomisation.color/light: {name} cannot be told; use renderer=newton_renderer or 0")
+            raise ValueError(f"{asked}: {name} cannot be told; use renderer=newton_renderer or 0")
         model, n = renderer.backend.model, env.num_envs
         self._shadows = renderer.cfg.enable_shadows
         self._colors = wp.to_torch(model.shape_color)
@@ -54,19 +55,20 @@ class Palette:
         """Put colours (n, K, 3) in force in some worlds."""
         self._colors[self._shapes[env_ids]] = colors.to(self._colors)
 
-    def mix(self, env_ids: Tensor, share: float, light: Tensor, generator: torch.Generator) -> None:
+    def mix(self, env_ids: Tensor, share: float | Tensor, light: Tensor, generator: torch.Generator) -> None:
         """Mix random colours into the nominal ones of some worlds.
 
         Args:
             env_ids: Worlds (n,).
-            share: How much of the random colour; 0 keeps the own one.
+            share: How much of the random colour, in all or in each (n,); 0 keeps the own one.
             light: Brightness of each world's light as a factor (n,).
             generator: Source of chance.
         """
         colors = self._nominal[env_ids]
-        if share:
+        if isinstance(share, Tensor) or share:
             drawn = torch.rand(colors.shape, generator=generator, device=generator.device).to(colors)
-            colors = torch.where(self._free.view(1, -1, 1), torch.lerp(colors, drawn, share), colors)
+            mixed = torch.lerp(colors, drawn, torch.as_tensor(share).to(colors).view(-1, 1, 1))
+            colors = torch.where(self._free.view(1, -1, 1), mixed, colors)
         linear = colors.pow(2.2) * light.to(colors).view(-1, 1, 1)
         self.put(linear.clamp(0.0, 1.0).pow(1 / 2.2), env_ids)
 

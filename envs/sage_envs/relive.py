@@ -35,6 +35,8 @@ def relive(
     gravity_scale: Tensor | None = None,
     friction_scale: Tensor | None = None,
     viewpoint: Tensor | None = None,
+    color: Tensor | None = None,
+    light: Tensor | None = None,
     speed: float = 1.0,
     senses: Collection[str] | None = None,
     start: bool = False,
@@ -57,6 +59,9 @@ def relive(
         gravity_scale: Factor on the gravity that was in force (n,).
         friction_scale: Factor on the friction that was in force, static and dynamic (n,).
         viewpoint: Turn and shift of the camera from where it was (n, 5): yaw, pitch [rad], forward, left, up [m].
+        color: Share of a random colour mixed into the nominal one of each shape (n,), drawn from the environment's
+            generator; None leaves the colours that were in force. Afterwards those are in force again.
+        light: Brightness beside it, as a factor (n,); 1 when None.
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
@@ -94,6 +99,7 @@ def relive(
         scales |= {name: friction_scale for name in FRICTION if name in env.physics.per_world}
     env.physics.put({name: env.physics.get(name)[ids] * scale.to(env.device) for name, scale in scales.items()}, ids)
     _turn(env, ids, viewpoint)
+    colors = _paint(env, ids, color, light)
     hold = env.cfg.decimation
     plan = torch.zeros(steps, env.num_envs, actions.shape[2], device=env.device)
     plan[:, :n] = actions.to(env.device).transpose(0, 1)
@@ -116,6 +122,8 @@ def relive(
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
+    if colors is not None:
+        env.palette().put(colors, ids)
     for look in seen[:unseen]:
         look["policy"] = {k: look["policy"].get(k, torch.zeros_like(v)) for k, v in seen[-1]["policy"].items()}
     groups = seen[0] if seen else {}
@@ -138,6 +146,16 @@ def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:
     snapshot.restore(env, apart, ids)
     env.advance(1)
     env.discard_ticks()
+
+
+def _paint(env: SageEnv, ids: Tensor, color: Tensor | None, light: Tensor | None) -> Tensor | None:
+    """Draw colours anew; those that were in force (n, K, 3), or None where nothing is asked."""
+    if color is None:
+        return None
+    palette = env.palette()
+    before = palette.get()[ids]
+    palette.mix(ids, color, torch.ones(len(ids)) if light is None else light, env.generator)
+    return before
 
 
 def _turn(env: SageEnv, ids: Tensor, viewpoint: Tensor | None) -> None:

@@ -17,6 +17,7 @@ from .guard import Guard
 from .launch import drowsy_threads, limit_physics_threads, prepare_process
 from .moments import Relivable
 from .observations import CONTRACT, critic_space, pack_proprioception, policy_space
+from .palette import Palette
 from .physics import Clock, PhysicsControl, Scope, make_engine
 from .randomisation import Randomiser
 from .sage_env_cfg import SageEnvCfg
@@ -100,6 +101,7 @@ class SageEnv(Relivable, Task):
         self.randomiser = Randomiser(self)
         self._ticks = 0
         self._apparent: Appearance | None = None
+        self._palette: Palette | None = None
         self._eye: Tensor | None = None
         self.snapshot_layout: dict[str, slice] | None = None
         self.last_action = torch.zeros(n, self.action_width, device=device)
@@ -208,6 +210,16 @@ class SageEnv(Relivable, Task):
         """
         if self._apparent is not None or scale is not None:
             self.appearance().put(scale, env_ids)
+
+    def palette(self) -> Palette:
+        """Colours of all shapes.
+
+        Raises:
+            ValueError: A scene whose renderer cannot be told.
+        """
+        if self._palette is None:
+            self._palette = self.randomiser.palette or Palette(self, "sleep.variations.rearranged.color")
+        return self._palette
 
     def appearance(self) -> Appearance:
         """What the camera shows otherwise than it is.

@@ -12,6 +12,7 @@ from .encoder import ContextEncoder
 from .heads import READ, Head, numbers_of
 from .layout import GROUPS, SENSES
 from .presence import presence
+from .scan import scan
 from .seeker import BODY
 from .stems import VectorStem
 
@@ -43,7 +44,10 @@ def calibrate(
             felt = observation[key].flatten(0, 1)[flags[:, index]]
             stem.calibrate(felt)
             if key == BODY:
-                encoder.seeker.calibrate(felt)
+                encoder.body.calibrate(felt)
+    ranged = flags[:, SENSES.index("depth")]
+    if "depth" in observation and int(ranged.sum()) > 1:
+        encoder.ranges.calibrate(scan(observation["depth"].flatten(0, 1)[ranged]))
     context, _ = encoder(observation, present=present)
     for index, key in enumerate(SENSES):
         if key in observation:

@@ -12,7 +12,7 @@ from .side_by_side import side_by_side
 from .streamed import StreamedLinear
 
 PICTURES = ("visual", "depth")
-"""Senses that core and heads know by their landmarks alone."""
+"""Senses that core and heads know by their landmarks and a scan of depth alone."""
 FELT: tuple[str, ...] = tuple(sense for sense in SENSES if sense not in PICTURES)
 """Senses whose groups core and heads see."""
 FELT_WIDTH: int = sum(GROUPS[sense].width for sense in FELT)
@@ -30,15 +30,16 @@ class Core(nn.Module):
 
     Args:
         hidden: Width of the hidden state.
-        seen: Numbers that tell of pictures, which end a percept.
+        seen: Numbers that tell of pictures, after those that are felt.
+        scanned: Numbers of a scan of depth, which end a percept.
     """
 
     sense_of: Tensor
     """Which sense each number of a percept belongs to."""
 
-    def __init__(self, hidden: int, seen: int) -> None:
+    def __init__(self, hidden: int, seen: int, scanned: int) -> None:
         super().__init__()
-        self.hidden, self.percept = hidden, FELT_WIDTH + seen
+        self.hidden, self.percept = hidden, FELT_WIDTH + seen + scanned
         self.norm = nn.LayerNorm(self.percept)
         self.read = StreamedLinear(self.percept + len(SENSES), 3 * hidden)
         self.recur = StreamedLinear(hidden, 3 * hidden)
@@ -46,7 +47,8 @@ class Core(nn.Module):
             self.read.bias[hidden : 2 * hidden] = 1.0  # start by keeping what was, as LSTMs do
         which = torch.tensor([SENSES.index(s) for s in FELT])
         sense_of = torch.repeat_interleave(which, torch.tensor([GROUPS[s].width for s in FELT]))
-        sense_of = torch.cat([sense_of, torch.full((seen,), SENSES.index("visual"))])
+        pictured = [torch.full((k,), SENSES.index(s)) for k, s in ((seen, "visual"), (scanned, "depth"))]
+        sense_of = torch.cat([sense_of, *pictured])
         self.register_buffer("sense_of", sense_of, persistent=False)
 
     @property
@@ -60,7 +62,7 @@ class Core(nn.Module):
         """Run over time.
 
         Args:
-            percept: The groups of :data:`FELT`, then what tells of pictures, ``(B, T, percept)``.
+            percept: The groups of :data:`FELT`, what tells of pictures, a scan of depth, ``(B, T, percept)``.
             flags: Which senses are present, ``(B, T, 5)`` bool.
             state: ``(B, state_width)``.
             reset: ``(B, T)`` bool, true on the first frame of an episode.

@@ -13,19 +13,20 @@ from torch.nn import functional as F
 
 from ..errors import SageError
 from ..observation import ObservationSpec, check_finite
-from . import stems
-from .core import FELT, FELT_WIDTH, PICTURES, Core
+from . import scan, stems
+from .core import FELT, PICTURES, Core
 from .heads import READ, Head, numbers_of
 from .landmarks import Chart, Landmarks
-from .layout import GROUPS, PLACE, SEEN, SENSES, SOUGHT
+from .layout import GROUPS, PLACE, ROOM, SEEN, SENSES, untold
 from .presence import check_mask, masked, presence
 from .seeker import BODY, SKIN, Aim, Seeker
 from .side_by_side import side_by_side
+from .standard import Standard
 
 _LOUD = (3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 3.0)
 """Brings the numbers of landmarks, as they stand in the context, to deviations of about 1."""
 _FAR = 4.0
-"""They are cut here: what is metres away to the side would else count more than all that is near."""
+"""Numbers that are told are cut here: what is metres away to the side would else count more than all that is near."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Widths:
     """
 
     base: int = 48
-    hidden: int = 1248
+    hidden: int = 1184
     objects: int = 1024
     semantic: int = 1024
-    physical: int = 1024
-    immediate: int = 512
+    physical: int = 960
+    immediate: int = 480
     history: int = 768
     landmarks: int = 32
 
@@ -69,11 +70,13 @@ class ContextEncoder(nn.Module):
     """Encodes observations of parallel worlds into contexts.
 
     Five stems give the sensory groups, landmarks say where in a picture things are, and from them alone the group
-    ``objects`` is read; its first numbers are those of the first landmarks as they stand. Landmarks, ``objects`` and
-    the groups of the other senses are the percept. A recurrent core carries its history. Heads read the other groups:
-    ``semantic`` from percept and history; ``physical`` from percept, its motion and history; ``immediate`` from percept
-    and motion, ``historical`` and ``predictive`` from history alone. The first numbers of ``intentions`` have a reader
-    of their own, see :mod:`.seeker`. Actions are not fed in: proprioception tells the last one.
+    ``objects`` is read; its first numbers are those of the first landmarks as they stand. Landmarks, ``objects``, the
+    groups of the other senses and a scan of how near things are are the percept. A recurrent core carries its history.
+    Heads read the other groups: ``semantic`` and ``predictive`` from percept and history; ``physical`` from percept,
+    its motion and history; ``immediate`` from percept and motion, ``historical`` from history alone. Actions are not
+    fed in: proprioception tells the last one. Some groups begin with numbers that are told and learned by nothing:
+    ``dynamics`` with the body's own, ``constraints`` with the scan; and the first numbers of ``intentions`` have a
+    reader of their own, see :mod:`.seeker`.
 
     Nothing reads the groups ``visual`` and ``depth``: their hundreds of numbers are enough to learn the rooms of a
     memory by heart, and what was read from them did not hold in others (docs/architecture.md).
@@ -98,15 +101,6 @@ class ContextEncoder(nn.Module):
         w = self.widths
         points = w.landmarks * Landmarks.NUMBERS
         seen = points + GROUPS["objects"].width
-        percept = FELT_WIDTH + seen
-        sizes = {
-            "objects": (points, w.objects),
-            "semantic": (percept + w.hidden, w.semantic),
-            "physical": (2 * percept + w.hidden, w.physical),
-            "immediate": (2 * percept, w.immediate),
-            "historical": (w.hidden, w.history),
-            "predictive": (w.hidden, w.history),
-        }
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
@@ -116,12 +110,21 @@ class ContextEncoder(nn.Module):
             # Zero is where calibration puts the average of a sense.
             self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(GROUPS[k].width)) for k in SENSES})
             self.landmarks = Landmarks(w.landmarks)
-            self.core = Core(w.hidden, seen)
+            self.core = Core(w.hidden, seen, _width(ROOM))
+            percept = self.core.percept
+            sizes = {
+                "objects": (points, w.objects),
+                "semantic": (percept + w.hidden, w.semantic),
+                "physical": (2 * percept + w.hidden, w.physical),
+                "immediate": (2 * percept, w.immediate),
+                "historical": (w.hidden, w.history),
+                "predictive": (percept + w.hidden, w.history),
+            }
             self.heads = nn.ModuleDict({name: Head(*sizes[name], len(numbers_of(name))) for name in READ})
-            self.register_buffer(
-                "loud", torch.tensor(_LOUD).repeat((SEEN.stop - SEEN.start) // PLACE), persistent=False
-            )
-            self.seeker = Seeker(w.landmarks, spec.senses[BODY].shape[0] if BODY in spec.senses else 0, w.hidden)
+            self.register_buffer("loud", torch.tensor(_LOUD).repeat(_width(SEEN) // PLACE), persistent=False)
+            body = spec.senses[BODY].shape[0] if BODY in spec.senses else 0
+            self.body, self.ranges = Standard(body), Standard(_width(ROOM))
+            self.seeker = Seeker(w.landmarks, body, w.hidden)
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
@@ -197,13 +200,14 @@ class ContextEncoder(nn.Module):
         *groups, (points, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
         objects = self._objects(points)
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
-        percept = torch.cat([*felt, points, objects], -1)
+        body, room = self._body(inputs, flags), self._room(inputs, flags)
+        percept = torch.cat([*felt, points, objects, room], -1)
         hidden, motion, state = self.core(percept, flags, state, reset)
-        seek = partial(self._seek, inputs, flags, felt, points, hidden)
+        seek = partial(self._seek, body, flags, felt, points, hidden)
         heads = [partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)]
-        semantic, *read, (way, aim) = side_by_side(device, *heads, seek)
-        before, after = semantic.tensor_split([SOUGHT.start - READ["semantic"][0].start], -1)
-        return torch.cat([*groups, objects, before, way, after, *read], -1), state, Reading(chart, aim)
+        *read, (way, aim) = side_by_side(device, *heads, seek)
+        told = {"intentions": way, "dynamics": body.clamp(-_FAR, _FAR), "constraints": room.clamp(-_FAR, _FAR)}
+        return torch.cat([*groups, objects, *_grouped(read, told)], -1), state, Reading(chart, aim)
 
     def points(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """What the landmarks say of where things are, ``(B, T, landmarks)``; arguments as of :meth:`forward`."""
@@ -239,9 +243,9 @@ class ContextEncoder(nn.Module):
         points, chart = self._look(inputs, flags)
         objects = self._objects(points)
         felt = [self._sense(k, SENSES.index(k), inputs, flags) for k in FELT]
-        percept = torch.cat([*felt, points, objects], -1)
+        percept = torch.cat([*felt, points, objects, self._room(inputs, flags)], -1)
         hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
-        way, aim = self._seek(inputs, flags, felt, points, hidden)
+        way, aim = self._seek(self._body(inputs, flags), flags, felt, points, hidden)
         return objects, way, Reading(chart, aim)
 
     def step(
@@ -280,15 +284,27 @@ class ContextEncoder(nn.Module):
     def _head_inputs(self, percept: Tensor, motion: Tensor, hidden: Tensor) -> list[tuple[nn.Module, Tensor]]:
         """Heads in the order of the layout, with what each sees, but for that of ``objects``."""
         moving = torch.cat([percept, motion], -1)
-        semantic, physical = torch.cat([percept, hidden], -1), torch.cat([moving, hidden], -1)
+        known, physical = torch.cat([percept, hidden], -1), torch.cat([moving, hidden], -1)
         _, *heads = self.heads.values()
-        return list(zip(heads, [semantic, physical, moving, hidden, hidden], strict=True))
+        return list(zip(heads, [known, physical, moving, hidden, known], strict=True))
 
     def _objects(self, points: Tensor) -> Tensor:
         """The group ``objects``: where the first landmarks are, as it stands, and what is read from all of them."""
-        places = (points[..., : SEEN.stop - SEEN.start].detach() * self.loud[: points.shape[-1]]).clamp(-_FAR, _FAR)
-        missing = SEEN.stop - SEEN.start - places.shape[-1]
-        return torch.cat([F.pad(places, (0, missing)), self.heads["objects"](points)], -1)
+        places = points[..., : _width(SEEN)].detach() * self.loud[: points.shape[-1]]
+        return torch.cat([_told(places.clamp(-_FAR, _FAR), SEEN), self.heads["objects"](points)], -1)
+
+    def _body(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
+        """What the body's sense says, standardised ``(B, T, body)``; zeros where it is missing."""
+        if BODY not in inputs:
+            return self.body.centre.new_zeros(*flags.shape[:2], len(self.body.centre))
+        return torch.where(flags[..., SENSES.index(BODY), None], self.body(inputs[BODY]), 0.0)
+
+    def _room(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
+        """How near things are, standardised ``(B, T, 64)``; zeros where depth is missing."""
+        if "depth" not in inputs:
+            return self.ranges.centre.new_zeros(*flags.shape[:2], _width(ROOM))
+        near = scan.scan(inputs["depth"].flatten(0, 1)).unflatten(0, flags.shape[:2])
+        return torch.where(flags[..., SENSES.index("depth"), None], self.ranges(near), 0.0)
 
     def _sense(self, key: str, index: int, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         missing: Tensor = self.missing[key]
@@ -298,10 +314,9 @@ class ContextEncoder(nn.Module):
         return torch.where(flags[..., index, None], value, missing)
 
     def _seek(
-        self, inputs: Mapping[str, Tensor], flags: Tensor, felt: Sequence[Tensor], points: Tensor, hidden: Tensor
+        self, body: Tensor, flags: Tensor, felt: Sequence[Tensor], points: Tensor, hidden: Tensor
     ) -> tuple[Tensor, Aim]:
         group, touch = (felt[FELT.index(k)] for k in (BODY, SKIN))
-        body = inputs[BODY] if BODY in inputs else group.new_zeros(*flags.shape[:2], *self.seeker.centre.shape)
         whole = torch.stack([flags[..., SENSES.index(k)] for k in (BODY, *PICTURES)], -1).all(-1)
         read: tuple[Tensor, Aim] = self.seeker(body, whole, group, touch, points, hidden)
         return read
@@ -313,3 +328,24 @@ class ContextEncoder(nn.Module):
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         points, chart = self.landmarks(visual, depth, there)
         return points.unflatten(0, flags.shape[:2]), chart
+
+
+def _width(where: slice) -> int:
+    return int(where.stop - where.start)
+
+
+def _told(values: Tensor, where: slice) -> Tensor:
+    """Numbers as they stand in the context; where there are fewer, the rest is 0."""
+    return F.pad(values, (0, _width(where) - values.shape[-1]))
+
+
+def _grouped(read: Sequence[Tensor], told: Mapping[str, Tensor]) -> list[Tensor]:
+    """What heads gave and what is told, in the order of the context from the second semantic group on."""
+    parts = []
+    for name, values in zip(list(READ)[1:], read, strict=True):
+        free = [_width(untold(group)) for group in READ[name]]
+        for group, part in zip(READ[name], values.split(free, -1), strict=True):
+            if group.name in told:
+                parts.append(_told(told[group.name], slice(group.start, untold(group).start)).to(part.dtype))
+            parts.append(part)
+    return parts

@@ -76,7 +76,11 @@ SEEN = slice(GROUPS["objects"].start, GROUPS["objects"].start + 8 * PLACE)
 """The first numbers of ``objects``: where each of the first loose objects is, see :mod:`sage_ext.learning.sighting`."""
 SOUGHT = slice(GROUPS["intentions"].start, GROUPS["intentions"].start + 3)
 """The first numbers of ``intentions``: the way to what is sought, see :mod:`sage_ext.learning.seeking`."""
-_TOLD = {"objects": SEEN, "intentions": SOUGHT}
+SELF = slice(GROUPS["dynamics"].start, GROUPS["dynamics"].start + 64)
+"""The first numbers of ``dynamics``: what the body's sense says, standardised: its own motion, forces, gravity."""
+ROOM = slice(GROUPS["constraints"].start, GROUPS["constraints"].start + 64)
+"""The first numbers of ``constraints``: how near things are, standardised, see :mod:`.scan`."""
+_TOLD = {"objects": SEEN, "intentions": SOUGHT, "dynamics": SELF, "constraints": ROOM}
 
 
 def untold(group: Group) -> slice:

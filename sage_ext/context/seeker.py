@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from .landmarks import Landmarks
 from .layout import GROUPS, SOUGHT
-from .stems import gain
 from .streamed import StreamedLinear
 
 BODY = "proprioceptive"
@@ -29,8 +28,6 @@ _LOUD = (3.0, 3.0, 10.0, 3.0, 3.0, 10.0, 3.0)
 """Brings the numbers of a landmark to deviations of about 1."""
 _DOUBT = -2.0
 """At first, what is in sight is trusted: the sum counts about nine times as much as the guess."""
-_MOST = 10.0
-"""The body's numbers are cut here [deviations]."""
 
 
 class Aim(NamedTuple):
@@ -66,8 +63,6 @@ class Seeker(nn.Module):
     """
 
     loud: Tensor
-    centre: Tensor
-    gain: Tensor
 
     def __init__(self, landmarks: int, body: int, history: int, hidden: int = 128) -> None:
         super().__init__()
@@ -80,8 +75,6 @@ class Seeker(nn.Module):
         self.layers = nn.Sequential(StreamedLinear(known, hidden), nn.SiLU())
         self.guess, self.doubt = StreamedLinear(hidden, WIDTH), StreamedLinear(hidden, 1)
         self.register_buffer("loud", torch.tensor(_LOUD), persistent=False)
-        self.register_buffer("centre", torch.zeros(body))
-        self.register_buffer("gain", torch.ones(body))
         with torch.no_grad():
             # Noise of some centimetres to begin with, not of metres.
             for layer in (self.sum, self.guess, self.doubt):
@@ -92,22 +85,14 @@ class Seeker(nn.Module):
         """The choice and the sum; what guesses is none of it, and would only be shaken by larger steps."""
         return [*self.ask.parameters(), *self.sum.parameters()]
 
-    @torch.no_grad()
-    def calibrate(self, body: Tensor) -> None:
-        """Take mean and deviation of the body's numbers from experience ``(N, body)`` [SI units].
-
-        The way is exact to millimetres only if torques do not shake it.
-        """
-        self.centre.copy_(body.float().mean(0))
-        self.gain.copy_(gain(body.float().std(0)))
-
     def forward(
         self, body: Tensor, whole: Tensor, group: Tensor, touch: Tensor, points: Tensor, history: Tensor
     ) -> tuple[Tensor, Aim]:
         """The way, :func:`shortened`, and how it was read.
 
         Args:
-            body: The body's sense ``(..., body)`` [SI units].
+            body: The body's sense ``(..., body)``, standardised: the way is exact to millimetres only if torques do not
+                shake it.
             whole: Whether it and both pictures are there ``(...)`` bool: all that the sum takes.
             group: The group of that sense ``(..., 256)``.
             touch: The group of touch ``(..., 256)``.
@@ -126,8 +111,7 @@ class Seeker(nn.Module):
         # To millimetres, which bfloat16 cannot tell apart.
         with torch.autocast(body.device.type, enabled=False):
             place = place.float()
-            standard = ((body.float() - self.centre) * self.gain).clamp(-_MOST, _MOST)
-            exact = self.sum(torch.cat([self.loud * place, standard], -1))
+            exact = self.sum(torch.cat([self.loud * place, body.float()], -1))
             seen = place[..., -1:] * whole.unsqueeze(-1)
             way = torch.lerp(guess.float(), exact.detach(), seen * torch.sigmoid(-doubt.float()))
             return shortened(way), Aim(choice, exact, seen.squeeze(-1))

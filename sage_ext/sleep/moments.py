@@ -213,6 +213,8 @@ def _relive(
         friction_scale=drawn.friction,
         mass_scale=drawn.mass,
         viewpoint=drawn.viewpoint,
+        color=drawn.color,
+        light=drawn.light,
         speed=drawn.speed,
         start=anew,
         located=True,
@@ -223,7 +225,9 @@ def _relive(
         # there a hand is where things are.
         kept = torch.rand(n, 1, generator=generator) < KEPT
         second = torch.where(kept.to(rows.device), rows, arranged(rows))
-        plain = env.relive(second, acted[:, : looks - 1], start=True, located=True)
+        plain = env.relive(
+            second, acted[:, : looks - 1], color=drawn.color, light=drawn.light, start=True, located=True
+        )
         remembered = _from_the_instant(now, plain, looks)
     else:
         plain = env.relive(rows, acted[:, : looks - 1], senses=(), located=True)

@@ -21,8 +21,8 @@ CALIBRATION_FRAMES = 512
 """Frames on which an untrained mind finds its scale."""
 WARM = 0.05
 """Share of a sleep in which the learning rate rises."""
-SINGLE = 4
-"""Single looks in a batch, for each moment of several looks in one."""
+SINGLE = 4 / 3
+"""Single looks in a batch, for each moment of several looks in one: larger batches teach less in the same time."""
 LAST = 0.02
 """Share of the learning rate that is left at the end of a sleep."""
 
@@ -134,9 +134,9 @@ def updates(looks: Tensor, config: SleepConfig, generator: torch.Generator) -> I
         for kind in looks.unique().tolist():
             alike = (looks == kind).nonzero().squeeze(1)
             alike = alike[torch.randperm(len(alike), generator=generator)]
-            # As many frames as a batch of the longest has; single looks learn more from more updates.
+            # As many frames as a batch of the longest has.
             frames = config.batch * (config.history + 2 * config.steps)
-            size = min(SINGLE * config.batch, frames // 2) if kind == 1 else frames // (config.history + 2 * kind)
+            size = max(1, round(SINGLE * config.batch)) if kind == 1 else frames // (config.history + 2 * kind)
             parts = list(alike.split(size))
             if len(parts) > 1 and len(parts[-1]) < size // 2:
                 # A handful of moments is too few for a statistic of their distribution.

@@ -24,6 +24,8 @@ class Draw:
         mass: Factor on the masses of loose objects (n,).
         viewpoint: Yaw, pitch [rad], forward, left, up [m] of the camera (n, 5).
         speed: Of watching; 2 looks half as often.
+        color: Share of a random colour in that of each shape (n,), drawn for each branch; None leaves colours alone.
+        light: Brightness beside it, as a factor (n,).
         elsewhere: Whether both branches begin with the loose objects elsewhere, each in its own way, some pushed.
     """
 
@@ -33,6 +35,8 @@ class Draw:
     mass: Tensor
     viewpoint: Tensor
     speed: float
+    color: Tensor | None
+    light: Tensor | None
     elsewhere: bool
 
 
@@ -66,7 +70,13 @@ def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generat
         speed = speeds[int(torch.randint(len(speeds), (), generator=generator))]
     elif family not in FAMILIES:
         raise ValueError(f"family={family}: use one of {', '.join(FAMILIES)}")
-    return Draw(family, gravity, friction, mass, viewpoint, speed, elsewhere)
+    color = light = None
+    if elsewhere and config.rearranged.color > 0:
+        # Where nothing is as it was remembered, colours may differ as well.
+        low, high = config.rearranged.light
+        color = config.rearranged.color * torch.rand(n, generator=generator)
+        light = low + (high - low) * torch.rand(n, generator=generator)
+    return Draw(family, gravity, friction, mass, viewpoint, speed, color, light, elsewhere)
 
 
 def schedule(config: VariationsConfig, calls: int, start: int) -> list[str]:

@@ -8,7 +8,8 @@ import torch
 from sage_ext.context.calibration import calibrate
 from sage_ext.context.core import PICTURES
 from sage_ext.context.encoder import ContextEncoder
-from sage_ext.context.layout import GROUPS, PLACE, SEEN, SENSES, untold
+from sage_ext.context.layout import GROUPS, PLACE, ROOM, SEEN, SELF, SENSES, untold
+from sage_ext.context.scan import scan
 from sage_ext.errors import SageError
 
 from .conftest import SMALL, make_observation, make_spec
@@ -134,8 +135,7 @@ def test_calibration_brings_what_the_way_is_summed_from_to_one_size(small: Conte
     sizes = torch.logspace(-1, 2, 64)
     observation["proprioceptive"] = observation["proprioceptive"] * sizes + sizes
     calibrate(small, observation)
-    body, seeker = observation["proprioceptive"].flatten(0, 1), small.seeker
-    standard = (body - seeker.centre) * seeker.gain
+    standard = small.body(observation["proprioceptive"].flatten(0, 1))
     assert standard.mean(0).abs().max() < 1e-3 and (standard.std(0) - 1).abs().max() < 1e-3
 
 
@@ -198,3 +198,31 @@ def test_places_pass_into_the_context_as_they_stand_and_learn_nothing_from_it(sm
     assert torch.allclose(places[..., 3:5][near], told[..., 3:5][near]) and near.any()
     context[..., SEEN].sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in small.landmarks.parameters())
+
+
+def test_the_body_and_the_room_stand_in_the_context_as_they_are_sensed(small: ContextEncoder) -> None:
+    observation = make_observation(8, 8)
+    calibrate(small, observation)
+    context, _ = small(observation)
+    body = observation["proprioceptive"].flatten(0, 1)
+    standard = ((body - body.mean(0)) / body.std(0)).clamp(-4, 4)
+    assert torch.allclose(context[..., SELF].flatten(0, 1), standard, atol=1e-3)
+    nearest = scan(observation["depth"].flatten(0, 1))
+    standard = ((nearest - nearest.mean(0)) / nearest.std(0)).clamp(-4, 4)
+    assert torch.allclose(context[..., ROOM].flatten(0, 1), standard, atol=1e-2)
+    for sense, where in (("proprioceptive", SELF), ("depth", ROOM)):
+        present = {sense: torch.zeros(8, 8, dtype=torch.bool)}
+        assert not small(observation, present=present)[0][..., where].any(), "what is missing is the average"
+        assert not small({k: v for k, v in observation.items() if k != sense})[0][..., where].any()
+
+
+def test_a_scan_tells_the_nearest_thing_in_each_direction() -> None:
+    depth = torch.full((1, 64, 64, 1), 3.0)
+    depth[0, 20, 9] = 0.5  # in the second of four bands, the third of 16 directions
+    depth[0, :, 60:] = 0.0  # nothing was hit
+    found = scan(depth).view(4, 16)
+    assert found[1, 2] == pytest.approx(1 / 1.5) and not found[:, 15].any()
+    rest = torch.ones(4, 16, dtype=torch.bool)
+    rest[1, 2] = rest[:, 15] = False
+    assert torch.allclose(found[rest], torch.tensor(0.25))
+    assert scan(depth.repeat_interleave(2, 1).repeat_interleave(2, 2)).equal(found.view(1, -1)), "at any size"

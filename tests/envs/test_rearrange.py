@@ -253,6 +253,21 @@ def test_a_rearranged_moment_is_lived_as_it_says(env: SageEnv, rearranged: Tenso
     torch.testing.assert_close(gone, velocities[~still][:, :2] * env.step_dt, atol=0.02, rtol=0.2)
 
 
+def test_colours_are_drawn_for_one_relive(env: SageEnv, rows: Tensor) -> None:
+    some, still = rows[:4], torch.zeros(4, 0, 2)
+    plain = env.relive(some, still, start=True)["start"]
+    env.reseed(3)
+    color, light = torch.tensor([0.0, 0.5, 1.0, 0.0]), torch.tensor([1.0, 1.0, 1.0, 0.5])
+    painted = env.relive(some, still, color=color, light=light, start=True)["start"]
+    assert torch.equal(painted["depth"], plain["depth"]), "only colours differ"
+    apart = (painted["visual"].float() - plain["visual"].float()).abs().mean((1, 2, 3))
+    assert apart[0] < 0.5 and 5 < apart[1] < apart[2] and apart[3] > 20
+    assert torch.equal(env.relive(some, still, start=True)["start"]["visual"], plain["visual"]), "as it was"
+    env.reseed(3)
+    again = env.relive(some, still, color=color, light=light, start=True)["start"]
+    assert torch.equal(again["visual"], painted["visual"])
+
+
 def test_some_are_in_the_air_where_nothing_is_lived_on(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
     from sage_envs.rearrange import HIGH
 

@@ -106,6 +106,7 @@ class BallWorld:
         self.generator = torch.Generator().manual_seed(0)
         self.state = {k: torch.zeros(n, w) for k, w in PARTS.items()}
         self.viewpoint = torch.zeros(n, 5)
+        self.tint, self.light = torch.zeros(num_envs, 1), torch.ones(num_envs, 1)
         self.clock = torch.zeros(n, dtype=torch.long)
         self._loud: list[Tensor] = []
         self._force = torch.zeros(n, DISCS, 2)
@@ -170,6 +171,8 @@ class BallWorld:
         friction_scale: Tensor | None = None,
         mass_scale: Tensor | None = None,
         viewpoint: Tensor | None = None,
+        color: Tensor | None = None,
+        light: Tensor | None = None,
         speed: float = 1.0,
         senses: Collection[str] | None = None,
         start: bool = False,
@@ -187,6 +190,10 @@ class BallWorld:
         self.viewpoint.zero_()
         if viewpoint is not None:
             self.viewpoint[:n] = viewpoint
+        if color is not None:
+            self.tint[:n] = color[:, None] * 255
+        if light is not None:
+            self.light[:n] = light[:, None]
         seen, sights = [], [self._sight()]
         begin = dict(zip(("visual", "depth"), (part[:n] for part in self._render()), strict=True))
         for tick in range(HOLD * actions.shape[1]):
@@ -198,7 +205,7 @@ class BallWorld:
             if (tick + 1) % look == 0:
                 seen.append(self._observe())
                 sights.append(self._sight())
-        self.viewpoint.zero_()
+        self.viewpoint.zero_(), self.tint.zero_(), self.light.fill_(1.0)
         groups = seen[0] if seen else {}
         lived = {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in groups.items()}
         if senses is not None and seen:
@@ -396,7 +403,9 @@ class BallWorld:
             colour = [torch.where(inside, paint[:, i, None], c) for i, c in enumerate(colour)]
             depth = torch.where(inside, 1.5 - ahead - rest.clamp(min=0).sqrt(), depth)
         shape = self.num_envs, self.resolution, self.resolution
-        return torch.stack(colour, -1).clamp(0, 255).to(torch.uint8).view(*shape, 3), depth.view(*shape, 1)
+        colour[0] = colour[0] + self.tint
+        lit = (self.light.unsqueeze(-1) * torch.stack(colour, -1)).clamp(0, 255).to(torch.uint8)
+        return lit.view(*shape, 3), depth.view(*shape, 1)
 
 
 def _spread(pairs: Tensor) -> Tensor:

@@ -268,6 +268,33 @@ def test_an_object_is_in_view_where_the_picture_shows_it() -> None:
     assert not in_view({**sight, "extent": 0 * sight["extent"]}, depth).any(), "behind the camera"
 
 
+@pytest.mark.parametrize("family", ["rearranged", "physical", "spatial"])
+def test_colours_are_drawn_anew_where_nothing_is_as_it_was(remembered: Remembered, family: str) -> None:
+    env, memory = remembered
+    plain = only(family, "sleep.variations.physical.elsewhere=1")
+    drawn = ("sleep.variations.rearranged.color=0.5", "sleep.variations.rearranged.light=[0.4,0.6]")
+    config = only(family, "sleep.variations.physical.elsewhere=1", *drawn)
+    generator = seeded()
+    memory.sample_slices(6, slice_length(config), generator, snapshot_at=1)
+    told = draw(config.variations, family, 6, generator)
+    found, before = moments_of(remembered, config, 6), moments_of(remembered, plain, 6)
+    if family == "spatial":
+        assert told.color is None and same(found.varied, before.varied), "both branches show one scene"
+        return
+    assert told.color is not None and told.light is not None
+    assert 0 < told.color.min() < told.color.max() < 0.5 and 0.4 < told.light.min() < told.light.max() < 0.6
+    for branch in (found.remembered, found.varied):
+        # Grey walls and floor: what is drawn adds to their red, then all is darker.
+        red, green, _ = branch["visual"].float().flatten(1, 3).median(1).values.unbind(-1)
+        assert torch.allclose(red - green, 255 * told.color * told.light, atol=12), branch
+        assert (green < 0.7 * before.varied["visual"].float().flatten(1, 3).median(1).values[:, 1]).all()
+    for name in ("audio", "tactile", "proprioceptive"):
+        assert found.varied[name].shape == before.varied[name].shape
+    env.relive(memory.sample_slices(6, slice_length(config), seeded(), snapshot_at=1)["snapshot"][:, 1],
+               torch.zeros(6, 0, 2), start=True)  # fmt: skip
+    assert not env.tint.any() and (env.light == 1).all(), "afterwards all is as it was"
+
+
 def test_plain_memory_takes_its_share(remembered: Remembered) -> None:
     env, memory = remembered
     config = configured("sleep.replay=0.25").sleep
