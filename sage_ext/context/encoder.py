@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..errors import SageError
 from ..observation import ObservationSpec, check_finite
 from . import scan, stems
 from .core import FELT, PICTURES, Core
-from .heads import READ, Head, numbers_of
+from .heads import READ, Head, grouped, numbers_of, padded
 from .landmarks import Chart, Landmarks
-from .layout import GROUPS, PLACE, ROOM, SEEN, SENSES, untold
+from .layout import GROUPS, PLACE, ROOM, SEEN, SENSES, width
 from .presence import check_mask, masked, presence
 from .seeker import BODY, SKIN, Aim, Seeker
 from .side_by_side import side_by_side
@@ -110,7 +109,7 @@ class ContextEncoder(nn.Module):
             # Zero is where calibration puts the average of a sense.
             self.missing = nn.ParameterDict({k: nn.Parameter(torch.zeros(GROUPS[k].width)) for k in SENSES})
             self.landmarks = Landmarks(w.landmarks)
-            self.core = Core(w.hidden, seen, _width(ROOM))
+            self.core = Core(w.hidden, seen, width(ROOM))
             percept = self.core.percept
             sizes = {
                 "objects": (points, w.objects),
@@ -121,9 +120,9 @@ class ContextEncoder(nn.Module):
                 "predictive": (percept + w.hidden, w.history),
             }
             self.heads = nn.ModuleDict({name: Head(*sizes[name], len(numbers_of(name))) for name in READ})
-            self.register_buffer("loud", torch.tensor(_LOUD).repeat(_width(SEEN) // PLACE), persistent=False)
+            self.register_buffer("loud", torch.tensor(_LOUD).repeat(width(SEEN) // PLACE), persistent=False)
             body = spec.senses[BODY].shape[0] if BODY in spec.senses else 0
-            self.body, self.ranges = Standard(body), Standard(_width(ROOM))
+            self.body, self.ranges = Standard(body), Standard(width(ROOM))
             self.seeker = Seeker(w.landmarks, body, w.hidden)
 
     def config(self) -> dict[str, Any]:
@@ -207,7 +206,7 @@ class ContextEncoder(nn.Module):
         heads = [partial(head, x) for head, x in self._head_inputs(percept, motion, hidden)]
         *read, (way, aim) = side_by_side(device, *heads, seek)
         told = {"intentions": way, "dynamics": body.clamp(-_FAR, _FAR), "constraints": room.clamp(-_FAR, _FAR)}
-        return torch.cat([*groups, objects, *_grouped(read, told)], -1), state, Reading(chart, aim)
+        return torch.cat([*groups, objects, *grouped(read, told)], -1), state, Reading(chart, aim)
 
     def points(self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """What the landmarks say of where things are, ``(B, T, landmarks)``; arguments as of :meth:`forward`."""
@@ -290,8 +289,8 @@ class ContextEncoder(nn.Module):
 
     def _objects(self, points: Tensor) -> Tensor:
         """The group ``objects``: where the first landmarks are, as it stands, and what is read from all of them."""
-        places = points[..., : _width(SEEN)].detach() * self.loud[: points.shape[-1]]
-        return torch.cat([_told(places.clamp(-_FAR, _FAR), SEEN), self.heads["objects"](points)], -1)
+        places = points[..., : width(SEEN)].detach() * self.loud[: points.shape[-1]]
+        return torch.cat([padded(places.clamp(-_FAR, _FAR), SEEN), self.heads["objects"](points)], -1)
 
     def _body(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         """What the body's sense says, standardised ``(B, T, body)``; zeros where it is missing."""
@@ -302,7 +301,7 @@ class ContextEncoder(nn.Module):
     def _room(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         """How near things are, standardised ``(B, T, 64)``; zeros where depth is missing."""
         if "depth" not in inputs:
-            return self.ranges.centre.new_zeros(*flags.shape[:2], _width(ROOM))
+            return self.ranges.centre.new_zeros(*flags.shape[:2], width(ROOM))
         near = scan.scan(inputs["depth"].flatten(0, 1)).unflatten(0, flags.shape[:2])
         return torch.where(flags[..., SENSES.index("depth"), None], self.ranges(near), 0.0)
 
@@ -328,24 +327,3 @@ class ContextEncoder(nn.Module):
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         points, chart = self.landmarks(visual, depth, there)
         return points.unflatten(0, flags.shape[:2]), chart
-
-
-def _width(where: slice) -> int:
-    return int(where.stop - where.start)
-
-
-def _told(values: Tensor, where: slice) -> Tensor:
-    """Numbers as they stand in the context; where there are fewer, the rest is 0."""
-    return F.pad(values, (0, _width(where) - values.shape[-1]))
-
-
-def _grouped(read: Sequence[Tensor], told: Mapping[str, Tensor]) -> list[Tensor]:
-    """What heads gave and what is told, in the order of the context from the second semantic group on."""
-    parts = []
-    for name, values in zip(list(READ)[1:], read, strict=True):
-        free = [_width(untold(group)) for group in READ[name]]
-        for group, part in zip(READ[name], values.split(free, -1), strict=True):
-            if group.name in told:
-                parts.append(_told(told[group.name], slice(group.start, untold(group).start)).to(part.dtype))
-            parts.append(part)
-    return parts

@@ -83,6 +83,11 @@ ROOM = slice(GROUPS["constraints"].start, GROUPS["constraints"].start + 64)
 _TOLD = {"objects": SEEN, "intentions": SOUGHT, "dynamics": SELF, "constraints": ROOM}
 
 
+def width(numbers: slice) -> int:
+    """How many numbers a slice of the context holds."""
+    return int(numbers.stop - numbers.start)
+
+
 def untold(group: Group) -> slice:
     """Where the numbers of a group lie that learning is free to arrange: all but those that mean what they are told."""
     return slice(_TOLD[group.name].stop if group.name in _TOLD else group.start, group.slice.stop)
