@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, PLACE, SEEN
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, PLACE, SEEN, width
 from sage_ext.mind import Mind
 from sage_ext.surprise.calibration import pairwise_accuracy
 from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
@@ -85,7 +85,7 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     judge = learn(context[order.to(context.device)], actions[order], START, 2 * len(order) // 3)
     evidence: dict[str, Tensor] = {}
     seen: dict[str, Tensor] = {}
-    objects = min(mind.objective.heads.bodies, (SEEN.stop - SEEN.start) // PLACE)
+    objects = min(mind.objective.heads.bodies, width(SEEN) // PLACE)
 
     def told(context: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Evidence of scenes, and what a critic sees of them."""

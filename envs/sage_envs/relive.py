@@ -60,7 +60,8 @@ def relive(
         friction_scale: Factor on the friction that was in force, static and dynamic (n,).
         viewpoint: Turn and shift of the camera from where it was (n, 5): yaw, pitch [rad], forward, left, up [m].
         color: Share of a random colour mixed into the nominal one of each shape (n,), drawn from the environment's
-            generator; None leaves the colours that were in force. Afterwards those are in force again.
+            generator; without it and ``light`` the colours stay that were in force. Afterwards those are in force
+            again.
         light: Brightness beside it, as a factor (n,); 1 when None.
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
@@ -150,11 +151,12 @@ def _forget_contacts(env: SageEnv, rows: Tensor, ids: Tensor) -> None:
 
 def _paint(env: SageEnv, ids: Tensor, color: Tensor | None, light: Tensor | None) -> Tensor | None:
     """Draw colours anew; those that were in force (n, K, 3), or None where nothing is asked."""
-    if color is None:
+    if color is None and light is None:
         return None
     palette = env.palette()
     before = palette.get()[ids]
-    palette.mix(ids, color, torch.ones(len(ids)) if light is None else light, env.generator)
+    light = torch.ones(len(ids)) if light is None else light
+    palette.mix(ids, 0.0 if color is None else color, light, env.generator)
     return before
 
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from .landmarks import Landmarks
-from .layout import GROUPS, SOUGHT
+from .layout import GROUPS, SOUGHT, width
 from .streamed import StreamedLinear
 
 BODY = "proprioceptive"
 """The sense that tells what is asked for, and where the hand is."""
 SKIN = "tactile"
 """The sense that tells whether it holds something."""
-WIDTH = SOUGHT.stop - SOUGHT.start
+WIDTH = width(SOUGHT)
 """Numbers that tell the way."""
 NEAR = 0.1
 """Ways shorter than this are told as they are, longer ones by their logarithm [m]: the hand has to be exact at the

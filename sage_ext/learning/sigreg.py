@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..context.layout import GROUPS, untold
+from ..context.layout import GROUPS, untold, width
 
 _KNOTS, _SPACING = 8, 0.625
 """Trapezoids to t = 5 on half the line: the integrand is even, 0 at t = 0, and below e-12 at the end. Exact to three
@@ -61,9 +61,9 @@ def lines(projections: int, generator: torch.Generator | None = None, device: to
         generator: Where they are drawn; they end up on ``device``.
         device: Where the contexts are.
     """
-    widths = [untold(group).stop - untold(group).start for group in GROUPS.values()]
+    widths = [width(untold(group)) for group in GROUPS.values()]
     drawn_on = generator.device if generator else device
-    drawn = [torch.randn(width, projections, generator=generator, device=drawn_on) for width in widths]
+    drawn = [torch.randn(wide, projections, generator=generator, device=drawn_on) for wide in widths]
     return [each.to(device) / each.norm(dim=0).to(device) for each in drawn]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..context.layout import CONTEXT_WIDTH, SOUGHT
+from ..context.layout import CONTEXT_WIDTH, SOUGHT, width
 from ..context.streamed import StreamedLinear
 
 MESSAGE_WIDTH = 256
@@ -61,7 +61,7 @@ class Bottleneck(nn.Module):
         centred = self.standard(context)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            straight = SOUGHT.stop - SOUGHT.start
+            straight = width(SOUGHT)
             left = MESSAGE_WIDTH - straight
             _, spread, axes = torch.svd_lowrank(centred, min(left, *centred.shape), niter=4)
         spread = spread / len(context) ** 0.5

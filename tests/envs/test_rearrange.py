@@ -263,6 +263,8 @@ def test_colours_are_drawn_for_one_relive(env: SageEnv, rows: Tensor) -> None:
     apart = (painted["visual"].float() - plain["visual"].float()).abs().mean((1, 2, 3))
     assert apart[0] < 0.5 and 5 < apart[1] < apart[2] and apart[3] > 20
     assert torch.equal(env.relive(some, still, start=True)["start"]["visual"], plain["visual"]), "as it was"
+    darker = env.relive(some, still, light=light, start=True)["start"]["visual"]
+    assert torch.equal(darker[3], painted["visual"][3]) and torch.equal(darker[2], plain["visual"][2]), "light alone"
     env.reseed(3)
     again = env.relive(some, still, color=color, light=light, start=True)["start"]
     assert torch.equal(again["visual"], painted["visual"])
