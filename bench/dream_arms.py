@@ -7,7 +7,7 @@ learned of undisturbed experience comes from ``known`` and ``usual``, what is le
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, PLACE, SEEN, width
+from sage_ext.context.layout import CONTEXT_WIDTH, GROUPS, LOOSE
 from sage_ext.mind import Mind
 from sage_ext.surprise.calibration import pairwise_accuracy
 from sage_ext.surprise.geometry import SIGNALS, geometric_signals, standard_mean
@@ -85,21 +85,26 @@ def by_judge(mind: Mind, sets: Sets, slept: bool, senses: tuple[str, ...] | None
     judge = learn(context[order.to(context.device)], actions[order], START, 2 * len(order) // 3)
     evidence: dict[str, Tensor] = {}
     seen: dict[str, Tensor] = {}
-    objects = min(mind.objective.heads.bodies, width(SEEN) // PLACE)
+    objects = min(mind.objective.heads.bodies, LOOSE)
 
-    def told(context: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Evidence of scenes, and what a critic sees of them."""
-        found = []
-        for looks, acted in zip(context.split(CHUNK), actions.to(mind.device).split(CHUNK), strict=True):
-            own = judge.evidence(looks, acted)
-            found.append((own, clues(judge, looks, own, objects)))
-        first, second = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return first, second
+    def told(context: Tensor, scenes: Sequence[Scenes]) -> tuple[Tensor, Tensor]:
+        """Evidence of scenes, and what a critic is told of them."""
+        found, actions = [], torch.cat([part.actions for part in scenes])
+        audio = None
+        if senses is None or "audio" in senses:
+            audio = torch.cat([part.senses["audio"] for part in scenes])
+        for first in range(0, len(context), CHUNK):
+            here = slice(first, first + CHUNK)
+            own = judge.evidence(context[here], actions[here].to(mind.device))
+            hears = None if audio is None else audio[here].to(mind.device)
+            found.append((own, clues(judge, context[here], own, objects, hears)))
+        evidence, seen = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return evidence, seen
 
-    _, known = told(context, actions)
+    _, known = told(context, lived)
     for name in JUDGED:
         scenes: Scenes = getattr(sets, name)
-        evidence[name], seen[name] = told(contexts(mind, _seen(scenes, senses)), scenes.actions)
+        evidence[name], seen[name] = told(contexts(mind, _seen(scenes, senses)), [scenes])
 
     def kept(left: Left) -> Tensor:
         return torch.tensor([law != left for law in sets.lessons.law], device=mind.device)

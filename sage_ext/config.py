@@ -128,11 +128,12 @@ class CausalConfig:
 
 @dataclass(frozen=True)
 class RearrangedConfig:
-    """The loose objects elsewhere, all in other colours."""
+    """The loose objects elsewhere, all in other colours and sizes."""
 
     share: float
     color: float = 0.0
     light: tuple[float, float] = (1.0, 1.0)
+    size: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "sleep.variations.rearranged.share": _SHARE,
     "sleep.variations.rearranged.color": _SHARE,
     "sleep.variations.rearranged.light": between(0.05, 2),
+    "sleep.variations.rearranged.size": between(0.1, 10),
     "sleep.variations.temporal.speeds": Rule("0.5, 1 or 2", {0.5, 1.0, 2.0}.__contains__, lambda v: "use those"),
     "dream.explorations": between(1, 10**9),
     "dream.looks": between(2, 10**5),

@@ -85,6 +85,7 @@ class Environment(Protocol):
 
     Attributes:
         dream_kinds: Full names of the violations that :meth:`dream` knows, ``law/kind``, law by law.
+        feigns: Whether the camera can show the loose objects otherwise than they are.
     """
 
     dream_kinds: tuple[str, ...]
@@ -92,6 +93,7 @@ class Environment(Protocol):
     num_objects: int
     device: Any
     max_episode_length: int
+    feigns: bool
     single_observation_space: gym.spaces.Dict
     single_action_space: gym.Space
     physics: Any
@@ -119,6 +121,7 @@ class Environment(Protocol):
         viewpoint: Tensor | None = None,
         color: Tensor | None = None,
         light: Tensor | None = None,
+        size: Tensor | None = None,
         speed: float = 1.0,
         senses: Collection[str] | None = None,
         start: bool = False,
@@ -128,11 +131,11 @@ class Environment(Protocol):
         """Live on from n <= N snapshots under a variation; see :func:`sage_envs.relive.relive`.
 
         Beside ``policy`` there is, if ``located``, ``sight``: of each loose object ``position`` [m] and ``velocity``
-        [m/s] in the camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` [m], ``distance`` from
-        the robot [m], ``extent``, which is the radius in pixels, and ``in_frame``, a bool (n, T + 1, B), at the instant
-        and after each look; ``sought``, the way from what the robot acts with to what its episode is about
-        (n, T + 1, 3) [m], and ``meant``, which of the loose objects that is (n, T + 1), -1 for none; and with ``start``
-        there is ``start``, ``visual`` and ``depth`` of the instant itself (n, ...).
+        [m/s] in the camera's frame (n, T + 1, B, 3), ``pixel`` (n, T + 1, B, 2), ``radius`` as it is shown [m],
+        ``distance`` from the robot [m], ``extent``, which is the radius in pixels, and ``in_frame``, a bool
+        (n, T + 1, B), at the instant and after each look; ``sought``, the way from what the robot acts with to what its
+        episode is about (n, T + 1, 3) [m], and ``meant``, which of the loose objects that is (n, T + 1), -1 for none;
+        and with ``start`` there is ``start``, ``visual`` and ``depth`` of the instant itself (n, ...).
         """
 
     def rearrange(self, rows: Tensor, generator: torch.Generator, lived_on: bool = True) -> Tensor:

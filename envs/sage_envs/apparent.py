@@ -9,7 +9,6 @@ import warp as wp
 from isaaclab.utils.math import quat_apply, quat_apply_inverse, quat_conjugate, quat_mul
 from torch import Tensor
 
-from .engines import resizes
 from .physics import KNOBS, SIZE
 
 if TYPE_CHECKING:
@@ -35,8 +34,10 @@ class Appearance:
         renderer = env.scene["camera"]._renderer
         backend: Any = getattr(renderer, "backend", None)
         if backend is None or not hasattr(renderer, "newton_sensor"):
-            raise ValueError(f"show_sizes: {type(renderer).__name__} cannot be told; use renderer=newton_renderer")
-        if resizes(env.cfg.sim.physics):
+            name = type(renderer).__name__
+            mend = "use renderer=newton_renderer, or sleep.variations.rearranged.size=[1,1]"
+            raise ValueError(f"show_sizes: {name} cannot be told; {mend}")
+        if not env.feigns:
             raise ValueError("show_sizes: what is seen is what there is on newton_mjwarp; use physics=ovphysx")
         self._env, self._backend, model = env, backend, backend.model
         rows = {str(label).split("/geometry")[0]: row for row, label in enumerate(model.shape_label)}

@@ -37,6 +37,7 @@ def relive(
     viewpoint: Tensor | None = None,
     color: Tensor | None = None,
     light: Tensor | None = None,
+    size: Tensor | None = None,
     speed: float = 1.0,
     senses: Collection[str] | None = None,
     start: bool = False,
@@ -63,6 +64,7 @@ def relive(
             generator; without it and ``light`` the colours stay that were in force. Afterwards those are in force
             again.
         light: Brightness beside it, as a factor (n,); 1 when None.
+        size: How much larger the loose objects look than they are, as factors (n, B); for the call alone.
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
@@ -101,6 +103,8 @@ def relive(
     env.physics.put({name: env.physics.get(name)[ids] * scale.to(env.device) for name, scale in scales.items()}, ids)
     _turn(env, ids, viewpoint)
     colors = _paint(env, ids, color, light)
+    if size is not None:
+        env.show_sizes(size, ids)
     hold = env.cfg.decimation
     plan = torch.zeros(steps, env.num_envs, actions.shape[2], device=env.device)
     plan[:, :n] = actions.to(env.device).transpose(0, 1)
@@ -123,6 +127,8 @@ def relive(
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
+    if size is not None:
+        env.show_sizes(torch.ones_like(size), ids)
     if colors is not None:
         env.palette().put(colors, ids)
     for look in seen[:unseen]:

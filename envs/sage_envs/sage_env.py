@@ -211,6 +211,15 @@ class SageEnv(Relivable, Task):
         if self._apparent is not None or scale is not None:
             self.appearance().put(scale, env_ids)
 
+    def shown_scale(self) -> Tensor | float:
+        """Factors on their sizes with which the camera shows the loose objects (N, B); 1 where all are as they are."""
+        return 1.0 if self._apparent is None else self._apparent.scale
+
+    @property
+    def feigns(self) -> bool:
+        """Whether the camera can show the loose objects otherwise than they are."""
+        return not resizes(self.cfg.sim.physics)
+
     def palette(self) -> Palette:
         """Colours of all shapes.
 

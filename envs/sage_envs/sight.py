@@ -24,7 +24,7 @@ class Sight(NamedTuple):
         position: In the camera's frame (N, B, 3): ahead, left, up [m].
         velocity: Through the world, in the camera's frame (N, B, 3) [m/s].
         pixel: Row and column of the centre (N, B, 2).
-        radius: Of the objects (N, B) [m].
+        radius: Of the objects as they are shown (N, B) [m].
         distance: From the robot's base (N, B) [m].
         extent: The radius in the picture (N, B) [pixels]; 0 where an object is behind the camera or too near.
         in_frame: Whether the centre is in the picture and the object large enough (N, B) bool; it may be hidden.
@@ -49,7 +49,7 @@ def sight(env: SageEnv) -> Sight:
     offset, turn = _in_camera(env, centre)
     velocity = quat_apply_inverse(turn, env.loose.data.body_com_vel_w.torch[..., :3].contiguous())
     pixel, inside = _project(env, offset)
-    radius, ahead = env.sizes.edges[..., 0] / 2, offset[..., 0]
+    radius, ahead = env.sizes.edges[..., 0] / 2 * env.shown_scale(), offset[..., 0]
     share = torch.where(ahead > NEAREST, _zoom(env) * radius / ahead.clamp(min=1e-3), 0.0)
     distance = (centre - env.robot.data.root_link_pose_w.torch[:, None, :3]).norm(dim=-1)
     width = env.scene["camera"].cfg.width

@@ -16,7 +16,7 @@ from . import scan, stems
 from .core import FELT, PICTURES, Core
 from .heads import READ, Head, grouped, numbers_of, padded
 from .landmarks import Chart, Landmarks
-from .layout import GROUPS, PLACE, ROOM, SEEN, SENSES, width
+from .layout import GROUPS, LOOKS, LOOSE, ROOM, SEEN, SENSES, width
 from .presence import check_mask, masked, presence
 from .seeker import BODY, SKIN, Aim, Seeker
 from .side_by_side import side_by_side
@@ -69,7 +69,8 @@ class ContextEncoder(nn.Module):
     """Encodes observations of parallel worlds into contexts.
 
     Five stems give the sensory groups, landmarks say where in a picture things are, and from them alone the group
-    ``objects`` is read; its first numbers are those of the first landmarks as they stand. Landmarks, ``objects``, the
+    ``objects`` is read; its first numbers are those of the first landmarks as they stand, and what is seen there
+    looks like. Landmarks, ``objects``, the
     groups of the other senses and a scan of how near things are are the percept. A recurrent core carries its history.
     Heads read the other groups: ``semantic`` and ``predictive`` from percept and history; ``physical`` from percept,
     its motion and history; ``immediate`` from percept and motion, ``historical`` from history alone. Actions are not
@@ -120,7 +121,7 @@ class ContextEncoder(nn.Module):
                 "predictive": (percept + w.hidden, w.history),
             }
             self.heads = nn.ModuleDict({name: Head(*sizes[name], len(numbers_of(name))) for name in READ})
-            self.register_buffer("loud", torch.tensor(_LOUD).repeat(width(SEEN) // PLACE), persistent=False)
+            self.register_buffer("loud", torch.tensor(_LOUD).repeat(LOOSE), persistent=False)
             body = spec.senses[BODY].shape[0] if BODY in spec.senses else 0
             self.body, self.ranges = Standard(body), Standard(width(ROOM))
             self.seeker = Seeker(w.landmarks, body, w.hidden)
@@ -196,8 +197,8 @@ class ContextEncoder(nn.Module):
             check_finite(inputs)
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
-        *groups, (points, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
-        objects = self._objects(points)
+        *groups, (points, looks, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
+        objects = self._objects(points, looks)
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
         body, room = self._body(inputs, flags), self._room(inputs, flags)
         percept = torch.cat([*felt, points, objects, room], -1)
@@ -222,7 +223,9 @@ class ContextEncoder(nn.Module):
             observation: As in :meth:`forward`; senses that are no pictures are not looked at.
             present: As in :meth:`forward`.
         """
-        return self._objects(self.points(observation, present))
+        self.spec.check(observation, batch_dims=2)
+        points, looks, _ = self._look(masked(observation, present), presence(observation, present))
+        return self._objects(points, looks)
 
     def glimpse(
         self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
@@ -239,8 +242,8 @@ class ContextEncoder(nn.Module):
         """
         self.spec.check(observation, batch_dims=2)
         flags, inputs = presence(observation, present), masked(observation, present)
-        points, chart = self._look(inputs, flags)
-        objects = self._objects(points)
+        points, looks, chart = self._look(inputs, flags)
+        objects = self._objects(points, looks)
         felt = [self._sense(k, SENSES.index(k), inputs, flags) for k in FELT]
         percept = torch.cat([*felt, points, objects, self._room(inputs, flags)], -1)
         hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
@@ -287,10 +290,11 @@ class ContextEncoder(nn.Module):
         _, *heads = self.heads.values()
         return list(zip(heads, [known, physical, moving, hidden, known], strict=True))
 
-    def _objects(self, points: Tensor) -> Tensor:
-        """The group ``objects``: where the first landmarks are, as it stands, and what is read from all of them."""
+    def _objects(self, points: Tensor, looks: Tensor) -> Tensor:
+        """The group ``objects``: where the first landmarks are and what is there, and what is read from all of them."""
         places = points[..., : width(SEEN)].detach() * self.loud[: points.shape[-1]]
-        return torch.cat([padded(places.clamp(-_FAR, _FAR), SEEN), self.heads["objects"](points)], -1)
+        told = [padded(part.clamp(-_FAR, _FAR), where) for part, where in ((places, SEEN), (looks, LOOKS))]
+        return torch.cat([*told, self.heads["objects"](points)], -1)
 
     def _body(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
         """What the body's sense says, standardised ``(B, T, body)``; zeros where it is missing."""
@@ -320,10 +324,13 @@ class ContextEncoder(nn.Module):
         read: tuple[Tensor, Aim] = self.seeker(body, whole, group, touch, points, hidden)
         return read
 
-    def _look(self, inputs: Mapping[str, Tensor], flags: Tensor) -> tuple[Tensor, Chart | None]:
-        """What the landmarks say ``(B, T, landmarks)``, and where they were seen, of pictures one after the other."""
+    def _look(self, inputs: Mapping[str, Tensor], flags: Tensor) -> tuple[Tensor, Tensor, Chart | None]:
+        """What the landmarks say ``(B, T, landmarks)``, what things there look like ``(B, T, n)``, how it was seen."""
         visual, depth = (inputs[k].flatten(0, 1) if k in inputs else None for k in PICTURES)
         # Not by a list, which would be copied to a GPU each time.
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         points, chart = self.landmarks(visual, depth, there)
-        return points.unflatten(0, flags.shape[:2]), chart
+        looks = points.new_zeros(len(points), 0)
+        if chart is not None:
+            looks = self.landmarks.looks(chart, points, visual, there).flatten(1)
+        return points.unflatten(0, flags.shape[:2]), looks.unflatten(0, flags.shape[:2]), chart

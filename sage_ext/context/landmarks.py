@@ -10,13 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layout import PLACE
+from .layout import LOOSE, PLACE
 from .stems import colours, nearness
 
 _CELL = 4
 """Edge of the cells in which landmarks are looked for [pixels]."""
 _CORRECTIONS, _REACH = 3, 0.2
 """What a cell may correct: column, row and nearness, and how strongly."""
+_USUAL = math.log(0.06)
+"""How large a thing looks until more is known, as the logarithm of its radius as a share of the picture's width."""
+_MIDDLE = -3.0
+"""About the mean of that share times the metres, as a logarithm."""
 _ABSENT = -2.0
 """How much nothing looks like what is sought, at first: the cells of a map that has learned nothing come to about 0.2
 together, so landmarks begin in sight, and their numbers vary with their places."""
@@ -33,11 +37,14 @@ class Chart(NamedTuple):
         strength: How much each cell looks like what each landmark seeks, ``(N, count, rows * columns)``.
         place: Column and row, -1..1 from the middle of the first cell to that of the last, and nearness
             ``(N, count, 3)``.
+        radius: How large what the first landmarks seek looks ``(N, k)``, the logarithm of its radius as a share of the
+            picture's width.
         grid: Rows and columns of cells.
     """
 
     strength: Tensor
     place: Tensor
+    radius: Tensor
     grid: tuple[int, int]
 
 
@@ -63,13 +70,13 @@ class Landmarks(nn.Module):
 
     def __init__(self, count: int, hidden: int = 72) -> None:
         super().__init__()
-        self.count = count
+        self.count, self.loose = count, min(count, LOOSE)
         self.layers = nn.Sequential(
             nn.Conv2d(9, hidden, 2 * _CELL, stride=_CELL, padding=_CELL // 2),
             nn.SiLU(),
             nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(hidden, count * (1 + _CORRECTIONS), 1),
+            nn.Conv2d(hidden, count * (1 + _CORRECTIONS) + self.loose, 1),
         )
         # Weights that are nearly uniform at first point all landmarks at the middle, and learn slowly.
         self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))
@@ -114,20 +121,21 @@ class Landmarks(nn.Module):
         maps = self.layers(pictures).flatten(2)
         # Places to a hundredth of the picture, which bfloat16 cannot tell apart.
         with torch.autocast(given.device.type, enabled=False):
-            strength, beside = maps.float().split([self.count, self.count * _CORRECTIONS], 1)
+            strength, beside, radius = maps.float().split([self.count, self.count * _CORRECTIONS, self.loose], 1)
             distance = F.avg_pool2d(near, _CELL).flatten(1)
             # Against nowhere, the cells of a fine grid shall count no more than those of a coarse one.
             strength = strength * self.sharpness.exp() - math.log(rows * columns)
-            return self._placed(strength, beside, distance, (rows, columns))
+            return self._placed(strength, beside, radius, distance, (rows, columns))
 
     @staticmethod
-    def _placed(strength: Tensor, beside: Tensor, near: Tensor, grid: tuple[int, int]) -> Chart:
+    def _placed(strength: Tensor, beside: Tensor, radius: Tensor, near: Tensor, grid: tuple[int, int]) -> Chart:
         weights = strength.softmax(-1)
         # A product and a sum: as matrices it takes ten times as long.
         corrections = _REACH * (beside.unflatten(1, (-1, _CORRECTIONS)) * weights.unsqueeze(2)).sum(-1)
         place = weights @ _places(*grid, strength.device) + corrections[..., :2]
         near = (weights @ near.unsqueeze(-1) + corrections[..., 2:]).clamp(min=1.0 / (1.0 + _FARTHEST), max=1.0)
-        return Chart(strength, torch.cat([place, near], -1), grid)
+        radius = _USUAL + (radius * weights[:, : radius.shape[1]]).sum(-1)
+        return Chart(strength, torch.cat([place, near], -1), radius, grid)
 
     def numbers(self, chart: Chart, flags: Tensor) -> Tensor:
         """What is told of a chart, ``(N, width)``; flags as of :meth:`forward`."""
@@ -139,6 +147,35 @@ class Landmarks(nn.Module):
             told = torch.cat([place, torch.where(ranged, near, 0.0), place * metres, metres / 3.0], -1)
             found = torch.cat([told * (there / _SURE).clamp(max=1.0), there], -1).flatten(1)
         return torch.where(flags.any(-1, keepdim=True), found, 0.0)
+
+    @torch.no_grad()
+    def looks(self, chart: Chart, numbers: Tensor, visual: Tensor | None, flags: Tensor) -> Tensor:
+        """What the things look like that the first landmarks found, ``(N, k, 4)``; of what is not there it fades.
+
+        Size, from how large it looks and how far away it is; and as the picture has them at its place, brightness and
+        the shares of red and green, which neither light nor shade change.
+
+        Args:
+            chart: Where they are.
+            numbers: From :meth:`numbers`.
+            visual: As of :meth:`forward`.
+            flags: As of :meth:`forward`.
+        """
+        with torch.autocast(flags.device.type, enabled=False):
+            there = numbers.unflatten(-1, (-1, self.NUMBERS))[:, : self.loose, -1:]
+            near = chart.place[:, : self.loose, 2:]
+            size = chart.radius.unsqueeze(-1) + (1.0 / near - 1.0).clamp(min=1e-3).log() - _MIDDLE
+            size = torch.where(flags[:, 1:, None], size, 0.0)
+            colour = size.new_zeros(*size.shape[:2], 3)
+            if visual is not None:
+                # From the middle of the first cell to that of the last: cells have an edge beyond that.
+                edges = zip(chart.place[:, : self.loose, :2].unbind(-1), chart.grid[::-1], strict=True)
+                at = torch.stack([((place + 1.0) * (cells - 1) + 1.0) / cells - 1.0 for place, cells in edges], -1)
+                picture = colours(visual)
+                known = torch.cat([picture[:, :3].mean(1, keepdim=True), picture[:, 3:5]], 1)
+                found = F.grid_sample(known, at.unsqueeze(1), padding_mode="border", align_corners=False)
+                colour = torch.where(flags[:, :1, None], found[:, :, 0].transpose(1, 2), 0.0)
+            return torch.cat([size, colour], -1) * (there / _SURE).clamp(max=1.0)
 
 
 def cells(picture: Sequence[int]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ class Batch:
             -1 where none does; None is step for step.
         varied_actions: If others were taken.
         present: Sense -> ``(B, T)`` bool, for both branches.
-        sights: ``remembered`` and ``varied`` -> where each loose object is in the branch's pictures ``(B, T, 5 n)``,
+        sights: ``remembered`` and ``varied`` -> where each loose object is in the branch's pictures ``(B, T, 6 n)``,
             see :data:`~sage_ext.learning.sighting.TOLD`; empty where nobody tells.
         sought: Likewise the way to what is sought ``(B, T, 5)``, see :data:`~sage_ext.learning.seeking.TOLD`.
     """

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from ..context.core import PICTURES
 from ..context.encoder import ContextEncoder, Reading
 from ..context.landmarks import cells
-from ..context.layout import CONTEXT_WIDTH, GROUPS, SEEN, SENSES, SOUGHT, width
+from ..context.layout import CONTEXT_WIDTH, GROUPS, SENSES, SOUGHT, untold
 from ..context.presence import presence
 from ..context.seeker import Aim
 from ..errors import SageError
@@ -168,7 +168,7 @@ class Objective(nn.Module):
         apart = objects[half:] - objects[:half]
         read = {k: self.heads.read[k](apart) for k in asked.of_objects(batch)}
         with torch.autocast(objects.device.type, enabled=False):
-            free = objects[..., width(SEEN) :]
+            free = objects[..., untold(GROUPS["objects"]).start - GROUPS["objects"].start :]
             regularity = epps_pulley(free.flatten(0, 1) @ chance.lines[index]).mean()
         return self._sum_of_places(batch, regularity, read, told)
 

@@ -21,7 +21,7 @@ from ..learning.predictor import widened
 from ..memory import Memory
 from ..mind import with_speed
 from .told import sighted, sought, what_changed
-from .variations import Draw, draw, schedule
+from .variations import Draw, draw, schedule, shown_sizes
 
 Stretches = Callable[[int, int, torch.Generator, Sequence[str]], TensorDict]
 KEPT = 0.5
@@ -45,7 +45,7 @@ class Moments:
         match: For each varied look the remembered look of the same instant, or -1 (M, T).
         forget: Whether history is of no use, as time runs at another speed or another scene was seen (M,) bool.
         looks: How many looks each has (M,); beyond is nothing.
-        sights: Branch -> where each loose object is in its pictures (M, T, 5 B), see
+        sights: Branch -> where each loose object is in its pictures (M, T, 6 B), see
             :data:`~sage_ext.learning.sighting.TOLD`.
         sought: Branch -> the way to what is sought (M, T, 5), see :data:`~sage_ext.learning.seeking.TOLD`.
     """
@@ -206,6 +206,10 @@ def _relive(
     others = acted.roll(1, 0) if family == "causal" else acted
     anew = drawn.elsewhere or family == "spatial"
     arranged = partial(env.rearrange, generator=generator, lived_on=looks > 1)
+    sizes: Sequence[Tensor | None] = (None, None)
+    if family == "rearranged" and looks == 1 and env.feigns and config.variations.rearranged.size != (1.0, 1.0):
+        # What is only looked at is neither felt nor heard, and may look larger than it is.
+        sizes = shown_sizes(config.variations.rearranged.size, n, env.num_objects, generator).unbind()
     lived = env.relive(
         arranged(rows) if drawn.elsewhere else rows,
         others[:, : _steps(looks, drawn.speed)],
@@ -215,6 +219,7 @@ def _relive(
         viewpoint=drawn.viewpoint,
         color=drawn.color,
         light=drawn.light,
+        size=sizes[1],
         speed=drawn.speed,
         start=anew,
         located=True,
@@ -226,7 +231,13 @@ def _relive(
         kept = torch.rand(n, 1, generator=generator) < KEPT
         second = torch.where(kept.to(rows.device), rows, arranged(rows))
         plain = env.relive(
-            second, acted[:, : looks - 1], color=drawn.color, light=drawn.light, start=True, located=True
+            second,
+            acted[:, : looks - 1],
+            color=drawn.color,
+            light=drawn.light,
+            size=sizes[0],
+            start=True,
+            located=True,
         )
         remembered = _from_the_instant(now, plain, looks)
     else:

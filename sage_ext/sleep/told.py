@@ -65,15 +65,15 @@ def what_changed(
 
 
 def sighted(sight: Observation, depth: Tensor) -> Tensor:
-    """Where each loose object is in the picture (n, T, 5 B), see :data:`~sage_ext.learning.sighting.TOLD`.
+    """Where each loose object is in the picture (n, T, 6 B), see :data:`~sage_ext.learning.sighting.TOLD`.
 
     Args:
         sight: As in :func:`in_view`.
         depth: As in :func:`in_view`.
     """
     place = sight["pixel"].cpu() / torch.tensor(depth.shape[2:4])
-    seen = in_view(sight, depth)
-    parts = [place[..., 0], place[..., 1], sight["position"][..., 0].cpu(), seen, torch.ones_like(seen)]
+    seen, radius = in_view(sight, depth), sight["extent"].cpu() / depth.shape[3]
+    parts = [place[..., 0], place[..., 1], sight["position"][..., 0].cpu(), radius, seen, torch.ones_like(seen)]
     return torch.stack([part.float() for part in parts], -1).flatten(2)
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..config import VariationsConfig
 
+RESIZED = 0.5
+"""Share of the single looks in which things look larger or smaller than they are."""
 FAMILIES = tuple(f.name for f in fields(VariationsConfig))
 
 
@@ -49,18 +51,14 @@ def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generat
         n: Moments.
         generator: Source of chance, on the CPU.
     """
-
-    def factors(low: float, high: float) -> Tensor:
-        """Uniform in the logarithm: x0.5 is as likely as x2."""
-        return (math.log(low) + math.log(high / low) * torch.rand(n, generator=generator)).exp()
-
     gravity, friction, mass = torch.ones(n), torch.ones(n), torch.ones(n)
     viewpoint, speed, elsewhere = torch.zeros(n, 5), 1.0, family == "rearranged"
     if family == "physical":
         elsewhere = bool(torch.rand((), generator=generator) < config.physical.elsewhere)
-        gravity = factors(*config.physical.gravity_scale)
-        friction = factors(*config.physical.friction_scale)
-        mass = factors(*config.physical.mass_scale)
+        gravity, friction, mass = (
+            factors(getattr(config.physical, f"{name}_scale"), (n,), generator)
+            for name in ("gravity", "friction", "mass")
+        )
     elif family == "spatial":
         yaw, shift = math.radians(config.spatial.yaw_deg), config.spatial.shift_m
         viewpoint[:, 0] = yaw * (2 * torch.rand(n, generator=generator) - 1)
@@ -77,6 +75,21 @@ def draw(config: VariationsConfig, family: str, n: int, generator: torch.Generat
         color = config.rearranged.color * torch.rand(n, generator=generator)
         light = low + (high - low) * torch.rand(n, generator=generator)
     return Draw(family, gravity, friction, mass, viewpoint, speed, color, light, elsewhere)
+
+
+def shown_sizes(span: tuple[float, float], n: int, bodies: int, generator: torch.Generator) -> Tensor:
+    """How much larger each loose object looks than it is in n pairs of single looks (2, n, bodies).
+
+    In half of the looks all are seen as they are: size helps to know a thing.
+    """
+    some = torch.rand(2, n, 1, generator=generator) < RESIZED
+    return torch.where(some, factors(span, (2, n, bodies), generator), 1.0)
+
+
+def factors(span: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Factors of a range, uniform in the logarithm: x0.5 is as likely as x2."""
+    low, high = span
+    return (math.log(low) + math.log(high / low) * torch.rand(shape, generator=generator)).exp()
 
 
 def schedule(config: VariationsConfig, calls: int, start: int) -> list[str]:

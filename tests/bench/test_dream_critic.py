@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.dream_critic import FAST, clues, criticised, learn_critic, tracks
-from sage_ext.context.layout import CONTEXT_WIDTH, PLACE
+from bench.dream_critic import ECHO, FAST, LOUDER, SINCE, TONE, clues, criticised, heard, learn_critic, tracks
+from sage_ext.context.layout import CONTEXT_WIDTH, LOOK, PLACE
+from sage_ext.context.layout import LOOKS as SHOWN
+from sage_ext.context.stems import MEL_BANDS
 from sage_ext.surprise.scenes import learn
 
 LOOKS, OBJECTS, BESIDE, START, N = 12, 2, 20, 3, 120
-CLUES = PLACE * OBJECTS + BESIDE
+CLUES = (PLACE + LOOK) * OBJECTS + BESIDE
 
 
 def scenes(seed: int) -> tuple[Tensor, Tensor]:
@@ -44,11 +47,37 @@ def test_a_track_tells_motion_only_where_its_object_was_seen_before() -> None:
     places[0, :, 1] = 1.0
     places[..., -1] = 3.0
     places[0, 2, 0, -1] = 0.1
-    found = tracks(places)
+    found = tracks(places, torch.zeros(1, 4, 2, LOOK))
     moved = found[0, :, :, PLACE : 2 * PLACE - 1]
     assert (moved[1, 0] == FAST).all() and not moved[0].any() and not moved[2:, 0].any() and not moved[:, 1].any()
     shared = found[0, :, :, 3 * PLACE - 2 : 4 * PLACE - 3]
     assert (shared[1, 1] == FAST).all() and not shared[1, 0].any(), "what the others did"
+
+
+def test_a_track_tells_how_a_thing_looks_and_that_it_changes() -> None:
+    places, looks = torch.full((1, 4, 2, PLACE), 3.0), torch.ones(1, 4, 2, LOOK)
+    looks[0, 2:, 0] = 2.0
+    places[0, 3, 1, -1] = 0.1
+    found = tracks(places, looks)[0, ..., -2 * LOOK :]
+    assert (found[:2, 0, :LOOK] == 1).all() and (found[2:, 0, :LOOK] == 2).all() and not found[3, 1].any(), "not there"
+    assert (found[2, 0, LOOK:] == 2).all() and not found[[0, 1, 3], 0, LOOK:].any() and not found[:, 1, LOOK:].any()
+
+
+def test_a_sound_is_compared_with_those_before() -> None:
+    # Silence, then the same sound twice, the second 20 dB less loud, then another.
+    bands = torch.full((1, 8, MEL_BANDS, 4), -80.0)
+    bands[0, 2, :8, 1], bands[0, 4, :8, 2], bands[0, 7, 8:16, 0] = -20.0, -40.0, -20.0
+    found = heard(bands.flatten(2))
+    assert found.shape == (1, 8, MEL_BANDS + ECHO)
+    assert found[0, 2, :8].tolist() == [3.0] * 8 and found[0, 2, 8:MEL_BANDS].tolist() == [0.0] * 56
+    begins, tone, louder, since = found[0, :, MEL_BANDS:].T
+    assert begins.tolist() == [0, 0, 1, 0, 1, 0, 0, 1]
+    assert not found[0, :4, MEL_BANDS + 1 :].any(), "there was none before"
+    assert louder[4].item() == -20 / LOUDER and louder[7].item() == 20 / LOUDER
+    assert since[4].item() == pytest.approx(2 / SINCE) and since[7].item() == pytest.approx(3 / SINCE)
+    # A spectrum that is as quiet again as it is narrow is 20 dB x (8 / 64) x 2 x (1 - 8 / 64) away.
+    assert tone[4].item() == pytest.approx(20 * 2 * (1 / 8) * (7 / 8) / TONE)
+    assert tone[7].item() > tone[4].item()
 
 
 def test_no_lesson_is_judged_by_a_critic_that_learned_from_it() -> None:
@@ -72,10 +101,17 @@ def test_clues_are_of_each_look_and_finite() -> None:
     actions = torch.randn(12, LOOKS, 2, generator=generator)
     judge = learn(context[:8], actions[:8], START, 5)
 
-    def told(context: Tensor) -> Tensor:
-        return clues(judge, context, judge.evidence(context, actions[8:]), 5)
+    audio = 20.0 * torch.randn(4, LOOKS, 4 * MEL_BANDS, generator=generator) - 40.0
+
+    def told(context: Tensor, audio: Tensor | None = audio) -> Tensor:
+        return clues(judge, context, judge.evidence(context, actions[8:]), 5, audio)
 
     found = told(context[8:])
+    deaf = told(context[8:], None)
+    assert deaf.shape == found.shape and not torch.equal(deaf, found)
+    assert torch.equal(
+        found[..., 5 * PLACE : 5 * (PLACE + LOOK)], context[8:, :, SHOWN][..., : 5 * LOOK].clamp(-12, 12)
+    )
     assert found.shape[:2] == (4, LOOKS) and bool(found.isfinite().all())
     other = context[8:].clone()
     other[:, 9:] += 5.0

@@ -29,7 +29,7 @@ def scenes(count: int, seed: int, names: list[str], fast: float = 1.0) -> Scenes
     generator = torch.Generator().manual_seed(seed)
     walk = 128 + (fast * torch.randn(count, LOOKS, generator=generator)).cumsum(1)
     visual = walk.clamp(0, 255).to(torch.uint8)[..., None, None, None].expand(-1, -1, 4, 4, 3).contiguous()
-    audio = walk[..., None].expand(-1, -1, 8).contiguous()
+    audio = walk[..., None].expand(-1, -1, 64).contiguous()
     return Scenes({"visual": visual, "audio": audio}, torch.zeros(count, LOOKS, 2), names)
 
 

@@ -270,6 +270,22 @@ def test_colours_are_drawn_for_one_relive(env: SageEnv, rows: Tensor) -> None:
     assert torch.equal(again["visual"], painted["visual"])
 
 
+def test_sizes_are_shown_for_one_relive(env: SageEnv, rows: Tensor) -> None:
+    some, still = rows[:4], torch.zeros(4, 0, 2)
+    plain = env.relive(some, still, start=True, located=True)
+    size = torch.full((4, 5), 2.0)
+    size[0] = 1.0
+    shown = env.relive(some, still, size=size, start=True, located=True)
+    torch.testing.assert_close(shown["sight"]["radius"][:, 0], plain["sight"]["radius"][:, 0] * size)
+    assert torch.equal(shown["start"]["visual"][0], plain["start"]["visual"][0])
+    seen = plain["sight"]["in_frame"][1:, 0].any(-1)
+    differ = (shown["start"]["depth"] != plain["start"]["depth"]).flatten(1).any(-1)[1:]
+    assert seen.any() and differ[seen].all()
+    again = env.relive(some, still, start=True, located=True)
+    assert torch.equal(again["start"]["visual"], plain["start"]["visual"]), "as it was"
+    assert torch.equal(again["sight"]["radius"], plain["sight"]["radius"])
+
+
 def test_some_are_in_the_air_where_nothing_is_lived_on(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
     from sage_envs.rearrange import HIGH
 

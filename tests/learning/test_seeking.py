@@ -84,7 +84,7 @@ def _told(batch: Batch) -> Batch:
         number = torch.arange(32.0)
         down, across = ((m * number).sum(-1) / m.sum(-1).clamp(min=1) / 32 for m in (rows, columns))
         hand, one, none = looks["proprioceptive"][..., 1], torch.ones_like(down), torch.zeros_like(down)
-        sights = torch.stack([down, across, one, one, one, none, none, none, none, none], -1)
+        sights = torch.stack([down, across, one, one, one, one, none, none, none, none, none, none], -1)
         return torch.stack([across - hand, down, none, none, one], -1), sights
 
     branches = {name: dict(getattr(batch, name)) for name in ("remembered", "varied")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from sage_ext.context.landmarks import Chart
 from sage_ext.errors import SageError
 from sage_ext.learning.batch import Batch
 from sage_ext.learning.objective import Objective
-from sage_ext.learning.sighting import EXACT, NEAR, TOLD, of_a_constant, sighting
+from sage_ext.learning.sighting import EXACT, LARGE, NEAR, TOLD, of_a_constant, sighting
 
 from .conftest import make_batch
 
@@ -20,17 +21,20 @@ GRID = 8, 8
 NOWHERE = torch.zeros(3)
 
 
+RADIUS = 0.1
+
+
 def told(*objects: tuple[float, float, float, float, float]) -> Tensor:
-    """One look at some objects: row and column as shares, metres, seen, known."""
-    return torch.tensor(objects).view(1, -1)
+    """One look at some objects, all as large: row and column as shares, metres, seen, known."""
+    return torch.tensor([(*told[:3], RADIUS, *told[3:]) for told in objects]).view(1, -1)
 
 
-def charted(cell: int | None, place: tuple[float, float, float], strong: float = 30.0) -> Chart:
-    """Three landmarks, the first sure of a cell, or that there is none."""
+def charted(cell: int | None, place: tuple[float, float, float], strong: float = 30.0, wide: float = RADIUS) -> Chart:
+    """Three landmarks, the first sure of a cell, or that there is none; things look so large."""
     strength = torch.full((1, 3, 64), -strong)
     if cell is not None:
         strength[0, 0, cell] = strong
-    return Chart(strength, torch.tensor(place).expand(1, 3, 3), GRID)
+    return Chart(strength, torch.tensor(place).expand(1, 3, 3), torch.full((1, 3), wide).log(), GRID)
 
 
 def missed(chart: Chart, sights: Tensor, shown: bool = True, ranged: bool = True) -> float:
@@ -65,6 +69,14 @@ def test_how_near_a_thing_is_is_asked_where_there_is_depth() -> None:
     assert missed(nearer, at, ranged=False) == pytest.approx(0.0, abs=1e-5)
 
 
+def test_how_large_a_thing_looks_is_asked_where_it_is_seen() -> None:
+    at, right = told((2.5 / 8, 5.5 / 8, 2.0, 1.0, 1.0)), (2 * 5 / 7 - 1, 2 * 2 / 7 - 1, 1 / 3)
+    for wide in (RADIUS / math.e, RADIUS * math.e):
+        assert missed(charted(2 * 8 + 5, right, wide=wide), at) == pytest.approx(LARGE, abs=1e-5)
+    hidden = told((0.3, 0.7, 2.0, 0.0, 1.0))
+    assert missed(charted(None, (0.0, 0.0, 0.5), wide=0.5), hidden) == pytest.approx(0.0, abs=1e-5)
+
+
 def test_of_what_the_edge_cuts_the_nearest_cell_is_meant() -> None:
     cut = told((0.5 / 8, 8.25 / 8, 1.0, 1.0, 1.0))
     outside = 2 * 7.75 / 7 - 1, -1.0, 0.5
@@ -80,14 +92,15 @@ def test_objects_beyond_the_landmarks_are_left_out() -> None:
 def test_no_constant_chart_is_better_than_the_best() -> None:
     g = torch.Generator().manual_seed(0)
     sights = torch.rand(200, 2, TOLD, generator=g)
-    sights[..., 3:] = (sights[..., 3:] > 0.3).float()
+    sights[..., 4:] = (sights[..., 4:] > 0.3).float()
     flat, shown = sights.flatten(1), torch.ones(200, dtype=torch.bool)
     best = of_a_constant(flat, GRID, shown).item()
     strength = torch.zeros(2, 64, requires_grad=True)
     place, nowhere = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, requires_grad=True)
-    optimizer = torch.optim.Adam([strength, place, nowhere], lr=0.02)
+    radius = torch.full((2,), -1.0, requires_grad=True)
+    optimizer = torch.optim.Adam([strength, place, radius, nowhere], lr=0.02)
     for _ in range(1000):
-        chart = Chart(strength.expand(200, -1, -1), place.expand(200, -1, -1), GRID)
+        chart = Chart(strength.expand(200, -1, -1), place.expand(200, -1, -1), radius.expand(200, -1), GRID)
         loss = sighting(chart, nowhere, flat, shown, shown)
         optimizer.zero_grad()
         loss.backward()
@@ -104,7 +117,7 @@ def _sighted(batch: Batch) -> Batch:
         number = torch.arange(32.0)
         middle = [((m * number).sum(-1) / m.sum(-1).clamp(min=1) + 0.5) / 32 for m in (rows, columns)]
         one = torch.ones_like(middle[0])
-        return torch.stack([*middle, one, one, one], -1)
+        return torch.stack([*middle, one, 0.1 * one, one, one], -1)
 
     return replace(batch, sights={"remembered": of(dict(batch.remembered)), "varied": of(dict(batch.varied))})
 
@@ -140,7 +153,7 @@ def test_sights_that_do_not_fit_are_named(objective: Objective) -> None:
         ({"varied": one}, r"batch\.sights=varied: is not both branches"),
         (
             {"varied": one, "remembered": one[..., :4]},
-            r"batch\.sights\.remembered=\(16, 1, 4\): must be \(16, 1, '5 n'\)",
+            r"batch\.sights\.remembered=\(16, 1, 4\): must be \(16, 1, '6 n'\)",
         ),
     ):
         with pytest.raises(SageError, match=message):

@@ -81,6 +81,7 @@ class BallWorld:
 
     device = "cpu"
     dream_kinds = KINDS
+    feigns = True
     num_objects = DISCS - 1
 
     def __init__(
@@ -107,6 +108,7 @@ class BallWorld:
         self.state = {k: torch.zeros(n, w) for k, w in PARTS.items()}
         self.viewpoint = torch.zeros(n, 5)
         self.tint, self.light = torch.zeros(num_envs, 1), torch.ones(num_envs, 1)
+        self.shown = torch.ones(num_envs, DISCS - 1)
         self.clock = torch.zeros(n, dtype=torch.long)
         self._loud: list[Tensor] = []
         self._force = torch.zeros(n, DISCS, 2)
@@ -173,6 +175,7 @@ class BallWorld:
         viewpoint: Tensor | None = None,
         color: Tensor | None = None,
         light: Tensor | None = None,
+        size: Tensor | None = None,
         speed: float = 1.0,
         senses: Collection[str] | None = None,
         start: bool = False,
@@ -194,6 +197,8 @@ class BallWorld:
             self.tint[:n] = color[:, None] * 255
         if light is not None:
             self.light[:n] = light[:, None]
+        if size is not None:
+            self.shown[:n] = size
         seen, sights = [], [self._sight()]
         begin = dict(zip(("visual", "depth"), (part[:n] for part in self._render()), strict=True))
         for tick in range(HOLD * actions.shape[1]):
@@ -205,7 +210,7 @@ class BallWorld:
             if (tick + 1) % look == 0:
                 seen.append(self._observe())
                 sights.append(self._sight())
-        self.viewpoint.zero_(), self.tint.zero_(), self.light.fill_(1.0)
+        self.viewpoint.zero_(), self.tint.zero_(), self.light.fill_(1.0), self.shown.fill_(1.0)
         groups = seen[0] if seen else {}
         lived = {g: {k: torch.stack([s[g][k][:n] for s in seen], 1) for k in v} for g, v in groups.items()}
         if senses is not None and seen:
@@ -238,9 +243,9 @@ class BallWorld:
             "position": torch.stack([(1.5 - ahead).expand_as(across), -across, along], -1),
             "velocity": torch.stack([torch.zeros_like(across), -vel[..., 0], vel[..., 1]], -1),
             "pixel": pixel,
-            "radius": RADIUS[1:].expand_as(across),
+            "radius": RADIUS[1:] * self.shown,
             "distance": apart.norm(dim=-1),
-            "extent": RADIUS[1:] / 2.3 * (self.resolution - 1) / (1 - ahead) * there,
+            "extent": RADIUS[1:] * self.shown / 2.3 * (self.resolution - 1) / (1 - ahead) * there,
             "in_frame": inside,
             "sought": torch.cat([self.goal - self.state["pos"][:, :1], torch.zeros(self.num_envs, 2)], 1),
             "meant": torch.full((self.num_envs,), -1),
@@ -397,7 +402,8 @@ class BallWorld:
         colour, depth = [shade, shade, shade], torch.where(room, 2.5 - ahead, 0.0)
         for disc in range(DISCS):
             x, z = s["pos"][:, 2 * disc : 2 * disc + 1], s["pos"][:, 2 * disc + 1 : 2 * disc + 2]
-            rest = RADIUS[disc] ** 2 - (px - x) ** 2 - (pz - z) ** 2
+            radius = RADIUS[disc] * self.shown[:, disc - 1 : disc] if disc else RADIUS[0]
+            rest = radius**2 - (px - x) ** 2 - (pz - z) ** 2
             inside = (rest > 0) & (s["gone"][:, disc, None] == 0)
             paint = s["colour"][:, 3 * disc : 3 * disc + 3]
             colour = [torch.where(inside, paint[:, i, None], c) for i, c in enumerate(colour)]

@@ -62,7 +62,7 @@ PINNED = {
     "sleep.variations.spatial": {"share": 0.25, "yaw_deg": 30, "shift_m": 0.1},
     "sleep.variations.temporal": {"share": 0.25, "speeds": "[0.5,2]"},
     "sleep.variations.causal": {"share": 0},
-    "sleep.variations.rearranged": {"share": 0, "color": 0, "light": "[1,1]"},
+    "sleep.variations.rearranged": {"share": 0, "color": 0, "light": "[1,1]", "size": "[1,1]"},
     "dream": {
         "explorations": 4,
         "looks": 12,

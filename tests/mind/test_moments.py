@@ -268,6 +268,23 @@ def test_an_object_is_in_view_where_the_picture_shows_it() -> None:
     assert not in_view({**sight, "extent": 0 * sight["extent"]}, depth).any(), "behind the camera"
 
 
+def test_single_looks_show_things_in_other_sizes(remembered: Remembered) -> None:
+    single = ("sleep.rearranged_steps=1", "sleep.history=0")
+    config = only("rearranged", *single, "sleep.variations.rearranged.size=[0.4,2.5]")
+    found, before = moments_of(remembered, config, 6), moments_of(remembered, only("rearranged", *single), 6)
+    resized = []
+    for branch in ("remembered", "varied"):
+        radius, was = (moments.sights[branch].unflatten(2, (-1, TOLD))[:, 0, :, 3] for moments in (found, before))
+        ratio = (radius / was)[:, : found.change["object_seen"].shape[-1]]
+        resized.append(ratio[~torch.isclose(ratio, torch.ones(())).all(1)].flatten())
+    told = torch.cat(resized)
+    assert 0.4 <= told.min() < 0.8 and 1.25 < told.max() <= 2.5 and len(told.unique()) == len(told), "each its own"
+    assert 0 < len(told) < 2 * 6 * 2, "in some looks things are seen as they are"
+    several = ("sleep.variations.rearranged.size=[0.4,2.5]",)
+    felt, plain = moments_of(remembered, only("rearranged", *several), 6), moments_of(remembered, only("rearranged"), 6)
+    assert same(felt.varied, plain.varied), "what is lived on from looks as it is felt"
+
+
 @pytest.mark.parametrize("family", ["rearranged", "physical", "spatial"])
 def test_colours_are_drawn_anew_where_nothing_is_as_it_was(remembered: Remembered, family: str) -> None:
     env, memory = remembered

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from .. import snapshot
 from ..dream_kinds import KINDS
-from ..engines import resizes
 from .backwards import follow_late, hear_early, reverse
 from .branch import Lived, live
 from .plan import RELIVED, SHOWN, TABLE, Kind, look_up
@@ -57,8 +56,7 @@ class Dream:
 
 def known_kinds(env: SageEnv) -> tuple[str, ...]:
     """Full names of the kinds that a task has what it takes for."""
-    feigns = not resizes(env.cfg.sim.physics)
-    return tuple(name for name in KINDS if known(env, TABLE[name]) and (feigns or TABLE[name].change not in SHOWN))
+    return tuple(name for name in KINDS if known(env, TABLE[name]) and (env.feigns or TABLE[name].change not in SHOWN))
 
 
 def foresee(env: SageEnv, rows: Tensor, kinds: Sequence[str]) -> Tensor:
