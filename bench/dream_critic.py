@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sage_ext.context.layout import GROUPS, LOOK, LOOKS, PLACE, SEEN
+from sage_ext.context.layout import GROUPS, PLACE, SEEN, TRAIT, TRAITS
 from sage_ext.context.stems import MEL_BANDS
 from sage_ext.surprise.judge import Judge
 
@@ -57,7 +57,7 @@ def clues(judge: Judge, context: Tensor, evidence: Tensor, objects: int, audio: 
     codes = judge.forecaster.code(context).unflatten(-1, (len(GROUPS), -1))
     parts = [
         context[..., SEEN][..., : PLACE * objects],
-        context[..., LOOKS][..., : LOOK * objects],
+        context[..., TRAITS][..., : TRAIT * objects],
         codes[..., list(GROUPS).index("proprioceptive"), :],
         context.new_zeros(*context.shape[:2], MEL_BANDS + ECHO) if audio is None else heard(audio).to(context),
         evidence.nan_to_num().flatten(2),
@@ -88,12 +88,12 @@ def heard(audio: Tensor) -> Tensor:
     return torch.cat([(bands + 80.0) / 20.0, begins.unsqueeze(-1).float(), compared], -1)
 
 
-def tracks(places: Tensor, looks: Tensor) -> Tensor:
+def tracks(places: Tensor, traits: Tensor) -> Tensor:
     """Where objects are seen, what they look like, and how both change ``(n, T, B, f)``.
 
     Args:
         places: What the context says of each ``(n, T, B, 7)``.
-        looks: What it says of how each looks ``(n, T, B, 4)``.
+        traits: What it says of how each looks ``(n, T, B, 4)``.
     """
     there = (places[..., -1:] > THERE).float()
     place = places[..., :-1] * there
@@ -104,8 +104,8 @@ def tracks(places: Tensor, looks: Tensor) -> Tensor:
     shared = (moved.sum(2, keepdim=True) - moved) / others.clamp(min=1.0)
     turned = (moved - _before(moved)) * both * _before(both)
     found = [place, places[..., -1:], FAST * moved, FAST * turned, FAST * shared, others / 4]
-    looks = looks * there
-    return torch.cat([*found, looks, 2.0 * (looks - _before(looks)) * both], -1)
+    traits = traits * there
+    return torch.cat([*found, traits, 2.0 * (traits - _before(traits)) * both], -1)
 
 
 def _before(values: Tensor) -> Tensor:
@@ -123,9 +123,9 @@ class Critic(nn.Module):
     def __init__(self, clues: int, objects: int) -> None:
         super().__init__()
         self.objects = objects
-        self.beside = nn.Sequential(nn.Dropout(DROP), nn.Linear(clues - (PLACE + LOOK) * objects, BESIDE), nn.GELU())
+        self.beside = nn.Sequential(nn.Dropout(DROP), nn.Linear(clues - (PLACE + TRAIT) * objects, BESIDE), nn.GELU())
         # What is beside the objects has a track of its own.
-        own = tracks(torch.zeros(1, 1, objects, PLACE), torch.zeros(1, 1, objects, LOOK)).shape[-1]
+        own = tracks(torch.zeros(1, 1, objects, PLACE), torch.zeros(1, 1, objects, TRAIT)).shape[-1]
         self.begin = nn.Linear(own + BESIDE + objects + 1, WIDTH)
         self.over_time = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
         self.drop = nn.Dropout(DROP)
@@ -134,9 +134,9 @@ class Critic(nn.Module):
     def forward(self, seen: Tensor, start: int) -> Tensor:
         """Scores ``(n,)`` of clues ``(n, T, c)``; looks before ``start`` are seen, but not judged."""
         n, looks = seen.shape[:2]
-        ends = PLACE * self.objects, (PLACE + LOOK) * self.objects
-        places, shown, rest = seen.float().tensor_split(ends, -1)
-        told = places.unflatten(-1, (self.objects, PLACE)), shown.unflatten(-1, (self.objects, LOOK))
+        ends = PLACE * self.objects, (PLACE + TRAIT) * self.objects
+        places, traits, rest = seen.float().tensor_split(ends, -1)
+        told = places.unflatten(-1, (self.objects, PLACE)), traits.unflatten(-1, (self.objects, TRAIT))
         own = F.pad(tracks(*told), (0, 0, 0, 1))
         beside = self.beside(rest).unsqueeze(2).expand(-1, -1, self.objects + 1, -1)
         which = torch.eye(self.objects + 1, device=seen.device).expand(n, looks, -1, -1)

@@ -16,7 +16,7 @@ from . import scan, stems
 from .core import FELT, PICTURES, Core
 from .heads import READ, Head, grouped, numbers_of, padded
 from .landmarks import Chart, Landmarks
-from .layout import GROUPS, LOOKS, LOOSE, ROOM, SEEN, SENSES, width
+from .layout import GROUPS, LOOSE, ROOM, SEEN, SENSES, TRAITS, width
 from .presence import check_mask, masked, presence
 from .seeker import BODY, SKIN, Aim, Seeker
 from .side_by_side import side_by_side
@@ -69,14 +69,13 @@ class ContextEncoder(nn.Module):
     """Encodes observations of parallel worlds into contexts.
 
     Five stems give the sensory groups, landmarks say where in a picture things are, and from them alone the group
-    ``objects`` is read; its first numbers are those of the first landmarks as they stand, and what is seen there
-    looks like. Landmarks, ``objects``, the
-    groups of the other senses and a scan of how near things are are the percept. A recurrent core carries its history.
-    Heads read the other groups: ``semantic`` and ``predictive`` from percept and history; ``physical`` from percept,
-    its motion and history; ``immediate`` from percept and motion, ``historical`` from history alone. Actions are not
-    fed in: proprioception tells the last one. Some groups begin with numbers that are told and learned by nothing:
-    ``dynamics`` with the body's own, ``constraints`` with the scan; and the first numbers of ``intentions`` have a
-    reader of their own, see :mod:`.seeker`.
+    ``objects`` is read; its first numbers are those of the first landmarks as they stand, and what is seen there looks
+    like. Landmarks, ``objects``, the groups of the other senses and a scan of how near things are are the percept. A
+    recurrent core carries its history. Heads read the other groups: ``semantic`` and ``predictive`` from percept and
+    history; ``physical`` from percept, its motion and history; ``immediate`` from percept and motion, ``historical``
+    from history alone. Actions are not fed in: proprioception tells the last one. Some groups begin with numbers that
+    are told and learned by nothing: ``dynamics`` with the body's own, ``constraints`` with the scan; and the first
+    numbers of ``intentions`` have a reader of their own, see :mod:`.seeker`.
 
     Nothing reads the groups ``visual`` and ``depth``: their hundreds of numbers are enough to learn the rooms of a
     memory by heart, and what was read from them did not hold in others (docs/architecture.md).
@@ -197,8 +196,8 @@ class ContextEncoder(nn.Module):
             check_finite(inputs)
         device = flags.device
         senses = [partial(self._sense, k, i, inputs, flags) for i, k in enumerate(SENSES)]
-        *groups, (points, looks, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
-        objects = self._objects(points, looks)
+        *groups, (points, traits, chart) = side_by_side(device, *senses, partial(self._look, inputs, flags))
+        objects = self._objects(points, traits)
         felt = [group for sense, group in zip(SENSES, groups, strict=True) if sense in FELT]
         body, room = self._body(inputs, flags), self._room(inputs, flags)
         percept = torch.cat([*felt, points, objects, room], -1)
@@ -224,8 +223,8 @@ class ContextEncoder(nn.Module):
             present: As in :meth:`forward`.
         """
         self.spec.check(observation, batch_dims=2)
-        points, looks, _ = self._look(masked(observation, present), presence(observation, present))
-        return self._objects(points, looks)
+        points, traits, _ = self._look(masked(observation, present), presence(observation, present))
+        return self._objects(points, traits)
 
     def glimpse(
         self, observation: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
@@ -242,8 +241,8 @@ class ContextEncoder(nn.Module):
         """
         self.spec.check(observation, batch_dims=2)
         flags, inputs = presence(observation, present), masked(observation, present)
-        points, looks, chart = self._look(inputs, flags)
-        objects = self._objects(points, looks)
+        points, traits, chart = self._look(inputs, flags)
+        objects = self._objects(points, traits)
         felt = [self._sense(k, SENSES.index(k), inputs, flags) for k in FELT]
         percept = torch.cat([*felt, points, objects, self._room(inputs, flags)], -1)
         hidden, _, _ = self.core(percept, flags, self.initial_state(len(flags)), None)
@@ -290,10 +289,10 @@ class ContextEncoder(nn.Module):
         _, *heads = self.heads.values()
         return list(zip(heads, [known, physical, moving, hidden, known], strict=True))
 
-    def _objects(self, points: Tensor, looks: Tensor) -> Tensor:
+    def _objects(self, points: Tensor, traits: Tensor) -> Tensor:
         """The group ``objects``: where the first landmarks are and what is there, and what is read from all of them."""
         places = points[..., : width(SEEN)].detach() * self.loud[: points.shape[-1]]
-        told = [padded(part.clamp(-_FAR, _FAR), where) for part, where in ((places, SEEN), (looks, LOOKS))]
+        told = [padded(part.clamp(-_FAR, _FAR), where) for part, where in ((places, SEEN), (traits, TRAITS))]
         return torch.cat([*told, self.heads["objects"](points)], -1)
 
     def _body(self, inputs: Mapping[str, Tensor], flags: Tensor) -> Tensor:
@@ -330,7 +329,7 @@ class ContextEncoder(nn.Module):
         # Not by a list, which would be copied to a GPU each time.
         there = torch.stack([flags[..., SENSES.index(k)] for k in PICTURES], -1).flatten(0, 1)
         points, chart = self.landmarks(visual, depth, there)
-        looks = points.new_zeros(len(points), 0)
+        traits = points.new_zeros(len(points), 0)
         if chart is not None:
-            looks = self.landmarks.looks(chart, points, visual, there).flatten(1)
-        return points.unflatten(0, flags.shape[:2]), looks.unflatten(0, flags.shape[:2]), chart
+            traits = self.landmarks.traits(chart, points, visual, there).flatten(1)
+        return points.unflatten(0, flags.shape[:2]), traits.unflatten(0, flags.shape[:2]), chart

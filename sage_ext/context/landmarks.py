@@ -149,7 +149,7 @@ class Landmarks(nn.Module):
         return torch.where(flags.any(-1, keepdim=True), found, 0.0)
 
     @torch.no_grad()
-    def looks(self, chart: Chart, numbers: Tensor, visual: Tensor | None, flags: Tensor) -> Tensor:
+    def traits(self, chart: Chart, numbers: Tensor, visual: Tensor | None, flags: Tensor) -> Tensor:
         """What the things look like that the first landmarks found, ``(N, k, 4)``; of what is not there it fades.
 
         Size, from how large it looks and how far away it is; and as the picture has them at its place, brightness and

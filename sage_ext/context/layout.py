@@ -72,13 +72,13 @@ SENSES: tuple[str, ...] = tuple(g.name for g in GROUPS.values() if g.family == "
 
 PLACE = 7
 """Numbers that tell where a loose object is, see :class:`sage_ext.context.landmarks.Landmarks`."""
-LOOK = 4
-"""Numbers that tell what is there: its size and its colour, see :meth:`sage_ext.context.landmarks.Landmarks.looks`."""
+TRAIT = 4
+"""Numbers that tell what is there: its size and its colour, see :meth:`sage_ext.context.landmarks.Landmarks.traits`."""
 LOOSE = 8
 """Loose objects of which the context tells both."""
 SEEN = slice(GROUPS["objects"].start, GROUPS["objects"].start + LOOSE * PLACE)
 """The first numbers of ``objects``: where each of the first loose objects is, see :mod:`sage_ext.learning.sighting`."""
-LOOKS = slice(SEEN.stop, SEEN.stop + LOOSE * LOOK)
+TRAITS = slice(SEEN.stop, SEEN.stop + LOOSE * TRAIT)
 """The numbers after them: what each of these objects looks like."""
 SOUGHT = slice(GROUPS["intentions"].start, GROUPS["intentions"].start + 3)
 """The first numbers of ``intentions``: the way to what is sought, see :mod:`sage_ext.learning.seeking`."""
@@ -86,7 +86,7 @@ SELF = slice(GROUPS["dynamics"].start, GROUPS["dynamics"].start + 64)
 """The first numbers of ``dynamics``: what the body's sense says, standardised: its own motion, forces, gravity."""
 ROOM = slice(GROUPS["constraints"].start, GROUPS["constraints"].start + 64)
 """The first numbers of ``constraints``: how near things are, standardised, see :mod:`.scan`."""
-_TOLD = {"objects": slice(SEEN.start, LOOKS.stop), "intentions": SOUGHT, "dynamics": SELF, "constraints": ROOM}
+_TOLD = {"objects": slice(SEEN.start, TRAITS.stop), "intentions": SOUGHT, "dynamics": SELF, "constraints": ROOM}
 
 
 def width(numbers: slice) -> int:

@@ -8,13 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.dream_critic import ECHO, FAST, LOUDER, SINCE, TONE, clues, criticised, heard, learn_critic, tracks
-from sage_ext.context.layout import CONTEXT_WIDTH, LOOK, PLACE
-from sage_ext.context.layout import LOOKS as SHOWN
+from sage_ext.context.layout import CONTEXT_WIDTH, PLACE, TRAIT, TRAITS
 from sage_ext.context.stems import MEL_BANDS
 from sage_ext.surprise.scenes import learn
 
 LOOKS, OBJECTS, BESIDE, START, N = 12, 2, 20, 3, 120
-CLUES = (PLACE + LOOK) * OBJECTS + BESIDE
+CLUES = (PLACE + TRAIT) * OBJECTS + BESIDE
 
 
 def scenes(seed: int) -> tuple[Tensor, Tensor]:
@@ -47,7 +46,7 @@ def test_a_track_tells_motion_only_where_its_object_was_seen_before() -> None:
     places[0, :, 1] = 1.0
     places[..., -1] = 3.0
     places[0, 2, 0, -1] = 0.1
-    found = tracks(places, torch.zeros(1, 4, 2, LOOK))
+    found = tracks(places, torch.zeros(1, 4, 2, TRAIT))
     moved = found[0, :, :, PLACE : 2 * PLACE - 1]
     assert (moved[1, 0] == FAST).all() and not moved[0].any() and not moved[2:, 0].any() and not moved[:, 1].any()
     shared = found[0, :, :, 3 * PLACE - 2 : 4 * PLACE - 3]
@@ -55,12 +54,14 @@ def test_a_track_tells_motion_only_where_its_object_was_seen_before() -> None:
 
 
 def test_a_track_tells_how_a_thing_looks_and_that_it_changes() -> None:
-    places, looks = torch.full((1, 4, 2, PLACE), 3.0), torch.ones(1, 4, 2, LOOK)
-    looks[0, 2:, 0] = 2.0
+    places, traits = torch.full((1, 4, 2, PLACE), 3.0), torch.ones(1, 4, 2, TRAIT)
+    traits[0, 2:, 0] = 2.0
     places[0, 3, 1, -1] = 0.1
-    found = tracks(places, looks)[0, ..., -2 * LOOK :]
-    assert (found[:2, 0, :LOOK] == 1).all() and (found[2:, 0, :LOOK] == 2).all() and not found[3, 1].any(), "not there"
-    assert (found[2, 0, LOOK:] == 2).all() and not found[[0, 1, 3], 0, LOOK:].any() and not found[:, 1, LOOK:].any()
+    found = tracks(places, traits)[0, ..., -2 * TRAIT :]
+    assert (found[:2, 0, :TRAIT] == 1).all() and (found[2:, 0, :TRAIT] == 2).all() and not found[3, 1].any(), (
+        "not there"
+    )
+    assert (found[2, 0, TRAIT:] == 2).all() and not found[[0, 1, 3], 0, TRAIT:].any() and not found[:, 1, TRAIT:].any()
 
 
 def test_a_sound_is_compared_with_those_before() -> None:
@@ -110,7 +111,7 @@ def test_clues_are_of_each_look_and_finite() -> None:
     deaf = told(context[8:], None)
     assert deaf.shape == found.shape and not torch.equal(deaf, found)
     assert torch.equal(
-        found[..., 5 * PLACE : 5 * (PLACE + LOOK)], context[8:, :, SHOWN][..., : 5 * LOOK].clamp(-12, 12)
+        found[..., 5 * PLACE : 5 * (PLACE + TRAIT)], context[8:, :, TRAITS][..., : 5 * TRAIT].clamp(-12, 12)
     )
     assert found.shape[:2] == (4, LOOKS) and bool(found.isfinite().all())
     other = context[8:].clone()

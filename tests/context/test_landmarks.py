@@ -58,20 +58,20 @@ def test_it_tells_what_things_look_like_where_it_finds_them() -> None:
     visual, depth = scene(40, 8, 2.5)
     numbers, chart = landmarks(visual, depth, BOTH)
     assert chart is not None
-    size, light, red, green = landmarks.looks(chart, numbers, visual, BOTH)[0, 0].tolist()
+    size, light, red, green = landmarks.traits(chart, numbers, visual, BOTH)[0, 0].tolist()
     # 90, 10 and 10 of 255, and how large nothing else is known to look, 2.5 m away.
     share = 90 / 255 / (110 / 255 + 0.05)
     assert light == pytest.approx(2 * 110 / 3 / 255 - 1, abs=0.01) and red == pytest.approx(3 * share - 1, abs=0.02)
     assert green == pytest.approx(3 * share / 9 - 1, abs=0.02)
     assert size == pytest.approx(math.log(0.06 * 2.5) + 3, abs=0.02)
     larger = chart._replace(radius=chart.radius + math.log(0.1))
-    assert landmarks.looks(larger, numbers, visual, BOTH)[0, 0, 0].item() == pytest.approx(
+    assert landmarks.traits(larger, numbers, visual, BOTH)[0, 0, 0].item() == pytest.approx(
         size + math.log(0.1), abs=1e-4
     )
-    blind = landmarks.looks(chart, numbers, visual, torch.tensor([[True, False]]))[0, 0]
+    blind = landmarks.traits(chart, numbers, visual, torch.tensor([[True, False]]))[0, 0]
     assert blind[0] == 0 and blind[1].item() == pytest.approx(light), "no depth, no size"
-    assert not landmarks.looks(chart, numbers, None, torch.tensor([[False, True]]))[0, 0, 1:].any()
-    assert not landmarks.looks(chart, 0 * numbers, visual, BOTH).any(), "nothing of what is not there"
+    assert not landmarks.traits(chart, numbers, None, torch.tensor([[False, True]]))[0, 0, 1:].any()
+    assert not landmarks.traits(chart, 0 * numbers, visual, BOTH).any(), "nothing of what is not there"
 
 
 def test_a_cell_corrects_where_in_it_and_how_near_it_is() -> None:
