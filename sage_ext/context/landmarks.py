@@ -17,6 +17,8 @@ _CELL = 4
 """Edge of the cells in which landmarks are looked for [pixels]."""
 _CORRECTIONS, _REACH = 3, 0.2
 """What a cell may correct: column, row and nearness, and how strongly."""
+_AROUND = 2
+"""Cells on each side of the strongest in which a thing that is known can be."""
 _USUAL = math.log(0.06)
 """How large a thing looks until more is known, as the logarithm of its radius as a share of the picture's width."""
 _MIDDLE = -3.0
@@ -129,12 +131,13 @@ class Landmarks(nn.Module):
 
     @staticmethod
     def _placed(strength: Tensor, beside: Tensor, radius: Tensor, near: Tensor, grid: tuple[int, int]) -> Chart:
-        weights = strength.softmax(-1)
+        loose = radius.shape[1]
+        weights = torch.cat([_at_the_peak(strength[:, :loose], grid), strength[:, loose:]], 1).softmax(-1)
         # A product and a sum: as matrices it takes ten times as long.
         corrections = _REACH * (beside.unflatten(1, (-1, _CORRECTIONS)) * weights.unsqueeze(2)).sum(-1)
         place = weights @ _places(*grid, strength.device) + corrections[..., :2]
         near = (weights @ near.unsqueeze(-1) + corrections[..., 2:]).clamp(min=1.0 / (1.0 + _FARTHEST), max=1.0)
-        radius = _USUAL + (radius * weights[:, : radius.shape[1]]).sum(-1)
+        radius = _USUAL + (radius * weights[:, :loose]).sum(-1)
         return Chart(strength, torch.cat([place, near], -1), radius, grid)
 
     def numbers(self, chart: Chart, flags: Tensor) -> Tensor:
@@ -176,6 +179,16 @@ class Landmarks(nn.Module):
                 found = F.grid_sample(known, at.unsqueeze(1), padding_mode="border", align_corners=False)
                 colour = torch.where(flags[:, :1, None], found[:, :, 0].transpose(1, 2), 0.0)
             return torch.cat([size, colour], -1) * (there / _SURE).clamp(max=1.0)
+
+
+def _at_the_peak(strength: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Strength ``(N, k, cells)`` of the cells around the strongest alone: between two things that may be meant is
+    neither (kernel soft argmax, SFNet, arXiv 1904.01810)."""
+    rows, columns = grid
+    cell = torch.arange(rows * columns, device=strength.device)
+    peak = strength.argmax(-1, keepdim=True)
+    down, across = (cell // columns - peak // columns).abs(), (cell % columns - peak % columns).abs()
+    return strength.masked_fill((down > _AROUND) | (across > _AROUND), float("-inf"))
 
 
 def cells(picture: Sequence[int]) -> tuple[int, int]:
