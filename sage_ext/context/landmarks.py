@@ -182,8 +182,10 @@ class Landmarks(nn.Module):
 
 
 def _at_the_peak(strength: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Strength ``(N, k, cells)`` of the cells around the strongest alone: between two things that may be meant is
-    neither (kernel soft argmax, SFNet, arXiv 1904.01810)."""
+    """Strength ``(N, k, cells)`` of the cells around the strongest alone.
+
+    Between two things that may be meant there is neither (kernel soft argmax, SFNet, arXiv 1904.01810).
+    """
     rows, columns = grid
     cell = torch.arange(rows * columns, device=strength.device)
     peak = strength.argmax(-1, keepdim=True)
