@@ -1,4 +1,4 @@
-"""A critic that learns from many dreams: more than weights of evidence, from the same frozen contexts.
+"""A critic that learns from many dreams: more than weights of evidence, from frozen contexts and from what is heard.
 
 It follows each loose object by where the context says it is and what it looks like there. Beside these it is told what
 the body feels, what is heard and how that compares with what was heard before, and the judge's own evidence. A few

@@ -64,7 +64,7 @@ def relive(
             generator; without it and ``light`` the colours stay that were in force. Afterwards those are in force
             again.
         light: Brightness beside it, as a factor (n,); 1 when None.
-        size: How much larger the loose objects look than they are, as factors (n, B); for the call alone.
+        size: How much larger the loose objects look than they are, as factors (n, B), for the call alone.
         speed: One of :data:`SPEEDS`, for all worlds of the call: 2 looks half as often, so that
             what is seen goes by twice as fast.
         senses: Which of the senses are wanted under ``policy``; all when None. ``()`` gives ``critic`` alone.
@@ -103,6 +103,7 @@ def relive(
     env.physics.put({name: env.physics.get(name)[ids] * scale.to(env.device) for name, scale in scales.items()}, ids)
     _turn(env, ids, viewpoint)
     colors = _paint(env, ids, color, light)
+    shown = None if size is None else env.appearance().scale[ids]
     if size is not None:
         env.show_sizes(size, ids)
     hold = env.cfg.decimation
@@ -127,8 +128,8 @@ def relive(
             if after_look is not None:
                 after_look(len(seen) - 1)
     env.viewpoint[ids] = 0.0
-    if size is not None:
-        env.show_sizes(torch.ones_like(size), ids)
+    if shown is not None:
+        env.show_sizes(shown, ids)
     if colors is not None:
         env.palette().put(colors, ids)
     for look in seen[:unseen]:

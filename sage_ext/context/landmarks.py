@@ -174,10 +174,11 @@ class Landmarks(nn.Module):
                 # From the middle of the first cell to that of the last: cells have an edge beyond that.
                 edges = zip(chart.place[:, : self.loose, :2].unbind(-1), chart.grid[::-1], strict=True)
                 at = torch.stack([((place + 1.0) * (cells - 1) + 1.0) / cells - 1.0 for place, cells in edges], -1)
-                picture = colours(visual)
-                known = torch.cat([picture[:, :3].mean(1, keepdim=True), picture[:, 3:5]], 1)
-                found = F.grid_sample(known, at.unsqueeze(1), padding_mode="border", align_corners=False)
-                colour = torch.where(flags[:, :1, None], found[:, :, 0].transpose(1, 2), 0.0)
+                picture, grid = visual.movedim(-1, 1).float(), at.unsqueeze(1)
+                found = F.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+                light, share = colours(found.movedim(1, -1))[:, :, 0].transpose(1, 2).split(3, -1)
+                known = torch.cat([light.mean(-1, keepdim=True), share[..., :2]], -1)
+                colour = torch.where(flags[:, :1, None], known, 0.0)
             return torch.cat([size, colour], -1) * (there / _SURE).clamp(max=1.0)
 
 

@@ -284,6 +284,12 @@ def test_sizes_are_shown_for_one_relive(env: SageEnv, rows: Tensor) -> None:
     again = env.relive(some, still, start=True, located=True)
     assert torch.equal(again["start"]["visual"], plain["start"]["visual"]), "as it was"
     assert torch.equal(again["sight"]["radius"], plain["sight"]["radius"])
+    try:
+        env.show_sizes(torch.full((4, 5), 0.5), torch.arange(4))
+        env.relive(some, still, size=size)
+        assert (env.appearance().scale[:4] == 0.5).all(), "what was shown before is shown again"
+    finally:
+        env.show_sizes(None)
 
 
 def test_some_are_in_the_air_where_nothing_is_lived_on(env: SageEnv, rows: Tensor, rearranged: Tensor) -> None:
