@@ -103,10 +103,12 @@ def test_the_way_is_learned_from_picture_and_body(objective: Objective, time: in
     batch = _told(make_batch(64, time=time))
     start, constant = objective(batch)["seeking"].item(), objective.collapsed(batch)["seeking"].item()
     optimizer = torch.optim.Adam(objective.parameters(), lr=2e-3)
-    for _ in range(80):
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 120)  # rounding alone moves a loss that still leaps
+    for _ in range(120):
         optimizer.zero_grad()
         objective(batch)["loss"].backward()
         optimizer.step()
+        slower.step()
     new = _told(make_batch(80, time=time, seed=9))
     assert objective(new)["seeking"].item() < 0.6 * constant < start, "squares in places that it never saw"
 
