@@ -38,20 +38,23 @@ def calibrate(
         present: As in :meth:`ContextEncoder.forward`.
     """
     flags = presence(observation, present).flatten(0, 1)
-    for index, key in enumerate(SENSES):
-        stem = encoder.stems[key] if key in observation else None
-        if isinstance(stem, VectorStem) and int(flags[:, index].sum()) > 1:
-            felt = observation[key].flatten(0, 1)[flags[:, index]]
-            stem.calibrate(felt)
+    scaled = {key: flags[:, index] for index, key in enumerate(SENSES) if key in observation}
+    for key, there in scaled.items():
+        stem = encoder.stems[key]
+        if isinstance(stem, VectorStem) and int(there.sum()) > 1:
+            felt = observation[key].flatten(0, 1)
+            scaled[key] = _usual(felt, there)
+            stem.calibrate(felt[scaled[key]])
             if key == BODY:
-                encoder.body.calibrate(felt)
+                encoder.body.calibrate(felt[there])
     ranged = flags[:, SENSES.index("depth")]
     if "depth" in observation and int(ranged.sum()) > 1:
         encoder.ranges.calibrate(scan(observation["depth"].flatten(0, 1)[ranged]))
     context, _ = encoder(observation, present=present)
     for index, key in enumerate(SENSES):
         if key in observation:
-            _fold(encoder.stems[key], context.flatten(0, 1)[flags[:, index]][:, GROUPS[key].slice])
+            own = context[..., GROUPS[key].slice].flatten(0, 1)
+            _fold(encoder.stems[key], own[flags[:, index]], own[scaled[key]])
     shown = flags[:, [SENSES.index(key) for key in PICTURES]].any(-1)
     points = encoder.points(observation, present).flatten(0, 1)[shown]
     if len(points) > 1:
@@ -65,12 +68,22 @@ def calibrate(
             _fold(encoder.heads[name], context[..., numbers_of(name)].flatten(0, 1))
 
 
-def _fold(module: nn.Module, values: Tensor) -> None:
+def _usual(felt: Tensor, there: Tensor) -> Tensor:
+    """Looks ``(N,)`` that scale a sense of plain numbers: those in which it speaks, or where these are few, the others.
+
+    Most looks touch nothing. The deviation over all of them, or over the few that do, is next to nothing, and what it
+    scales up shouts by thousands at the first firm touch.
+    """
+    speaks = there & (felt.abs() > _SILENT).any(-1)
+    return speaks if 4 * int(speaks.sum()) >= int(there.sum()) else there & ~speaks
+
+
+def _fold(module: nn.Module, values: Tensor, scaled: Tensor | None = None) -> None:
     layer = module.get_submodule("last")
     assert isinstance(layer, nn.Linear)
     if len(values) < 2:
         return
-    deviation = values.std(0)
+    deviation = (values if scaled is None else scaled).std(0)
     gain = torch.where(deviation > _SILENT, deviation.reciprocal(), _SILENT_GAIN)
     layer.bias.sub_(values.mean(0)).mul_(gain)
     layer.weight.mul_(gain.unsqueeze(1))

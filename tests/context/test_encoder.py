@@ -147,6 +147,18 @@ def test_calibration_does_not_amplify_a_silent_sense(small: ContextEncoder) -> N
     assert touched[..., GROUPS["tactile"].slice].abs().max() < 100
 
 
+@pytest.mark.parametrize("looks", [1, 3, 8])
+def test_calibration_does_not_amplify_a_sense_that_speaks_rarely(small: ContextEncoder, looks: int) -> None:
+    observation = make_observation(4, 16)
+    felt = observation["tactile"] = torch.zeros(4, 16, 128)
+    felt[0, :looks, :2] = torch.rand(looks, 2)
+    calibrate(small, observation)
+    felt[1, 3:6, 40:60] = 60.0
+    group = small(observation)[0][..., GROUPS["tactile"].slice]
+    assert group[2:].abs().max() < 1, "untouched"
+    assert 1 < group[1, 3:6].abs().max() < 100
+
+
 @pytest.mark.parametrize(
     ("key", "make", "message"),
     [
