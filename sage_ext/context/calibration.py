@@ -51,10 +51,8 @@ def calibrate(
     if "depth" in observation and int(ranged.sum()) > 1:
         encoder.ranges.calibrate(scan(observation["depth"].flatten(0, 1)[ranged]))
     context, _ = encoder(observation, present=present)
-    for index, key in enumerate(SENSES):
-        if key in observation:
-            own = context[..., GROUPS[key].slice].flatten(0, 1)
-            _fold(encoder.stems[key], own[flags[:, index]], own[scaled[key]])
+    for key, looks in scaled.items():
+        _fold(encoder.stems[key], context.flatten(0, 1)[looks][:, GROUPS[key].slice])
     shown = flags[:, [SENSES.index(key) for key in PICTURES]].any(-1)
     points = encoder.points(observation, present).flatten(0, 1)[shown]
     if len(points) > 1:
@@ -78,12 +76,12 @@ def _usual(felt: Tensor, there: Tensor) -> Tensor:
     return speaks if 4 * int(speaks.sum()) >= int(there.sum()) else there & ~speaks
 
 
-def _fold(module: nn.Module, values: Tensor, scaled: Tensor | None = None) -> None:
+def _fold(module: nn.Module, values: Tensor) -> None:
     layer = module.get_submodule("last")
     assert isinstance(layer, nn.Linear)
     if len(values) < 2:
         return
-    deviation = (values if scaled is None else scaled).std(0)
+    deviation = values.std(0)
     gain = torch.where(deviation > _SILENT, deviation.reciprocal(), _SILENT_GAIN)
     layer.bias.sub_(values.mean(0)).mul_(gain)
     layer.weight.mul_(gain.unsqueeze(1))

@@ -24,8 +24,8 @@ from ..errors import SageError
 from .encoder import ContextEncoder
 from .layout import GROUPS
 
-FORMAT = 1
-"""Version of the format; a reader refuses others."""
+FORMAT = 2
+"""Version of the format, and of what a context's numbers mean; a reader refuses others."""
 
 _NAME = "checkpoint"
 
@@ -241,7 +241,9 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise SageError("checkpoint", path, "is corrupt: no JSON of a checkpoint", again) from error
     if version != FORMAT:
-        raise SageError("checkpoint", path, f"has format {version}, this reads {FORMAT}", "update sage-ext")
+        newer = isinstance(version, int) and version > FORMAT
+        mend = "update sage-ext" if newer else "train it again, or use the version of sage-ext that wrote it"
+        raise SageError("checkpoint", path, f"has format {version}, this reads {FORMAT}", mend)
     try:
         data, size, digest, meta = (
             path.with_name(document["tensors"]),

@@ -6,13 +6,14 @@ Each stem brings its sense's units to about -1..1 itself, so that nothing outsid
 ``visual``          uint8 / 127.5 - 1, and the share of each colour in its pixel, which shade does not change
 ``depth``           nearness 1 / (1 + metres); 0 where nothing was hit, which is also its limit at infinity
 ``audio``           (dB + 80) / 80: silence is 0, full scale is 1
-``tactile``         symlog of newtons
+``tactile``         symlog of hundredths of a newton: a brush counts, and a blow by little more
 ``proprioceptive``  symlog of SI units
 ==================  ==================================================================================
 
 The last layer of every stem is linear and not normalised: its output is a group of the context, which
 SIGReg draws to an isotropic Gaussian, and a LayerNorm there would pin every vector to a sphere and hide a
-collapse from the regulariser (LeWorldModel, arXiv 2603.19312).
+collapse from the regulariser (LeWorldModel, arXiv 2603.19312). Touch and proprioception are softened beyond 4
+deviations: a blow comes once in thousands of looks, and would be all that is learned from.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ _MOST = 20.0
 """Numbers are scaled up by no more."""
 _BENT = 1.5
 """Deviation of the hidden units of a calibrated perceptron: where their activation bends."""
+_FELT = 4.5
+"""The same gain for hidden units of a sense that was silent: a touch bends them."""
+_FINEST = 0.01
+"""Touches from which symlog is logarithmic [N]."""
+_LOUDEST = 4.0
+"""Deviations beyond which what is felt counts by its logarithm."""
 _GRID = 4
 """Pictures of any size end on a grid of 4x4, which keeps where things are and fixes the parameter count."""
 
@@ -40,6 +47,12 @@ _GRID = 4
 def symlog(x: Tensor) -> Tensor:
     """``sign(x) log(1 + |x|)``: linear near zero, logarithmic far from it (DreamerV3, arXiv 2301.04104)."""
     return torch.sign(x) * torch.log1p(torch.abs(x))
+
+
+def softened(x: Tensor) -> Tensor:
+    """Up to 4 deviations as it is, beyond by its logarithm: a blow does not drown all else."""
+    most = x.clamp(-_LOUDEST, _LOUDEST)
+    return most + symlog(x - most)
 
 
 def colours(picture: Tensor) -> Tensor:
@@ -116,7 +129,7 @@ class AudioStem(nn.Module):
 
 
 class VectorStem(nn.Module):
-    """Symlog, then a perceptron with one hidden layer.
+    """Symlog, then a perceptron with one hidden layer, whose loudest numbers are softened.
 
     Most of its numbers are small or silent: untrained, the hidden units would be all but linear and the group would
     have no more directions than the sense has numbers. :meth:`calibrate` mends that.
@@ -125,10 +138,12 @@ class VectorStem(nn.Module):
         size: Numbers taken.
         hidden: Hidden units.
         width: Numbers given.
+        finest: What is told apart from nothing, in units of the sense.
     """
 
-    def __init__(self, size: int, hidden: int, width: int) -> None:
+    def __init__(self, size: int, hidden: int, width: int, finest: float = 1.0) -> None:
         super().__init__()
+        self.finest = finest
         self.layers = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
         self.last = StreamedLinear(hidden, width)
 
@@ -141,19 +156,22 @@ class VectorStem(nn.Module):
         """
         first = self.layers[0]
         assert isinstance(first, nn.Linear)
-        x = symlog(x.float())
+        x = self._told(x)
         deviation = x.std(0)
         first.weight.mul_(gain(deviation))
         before = F.linear(x, first.weight)
-        scale = _BENT * gain(before.std(0))
+        deviation = before.std(0)
+        scale = torch.where(deviation > _SILENT, _BENT * gain(deviation), _FELT)
         first.weight.mul_(scale.unsqueeze(1))
         spread = torch.linspace(-_BENT, _BENT, len(first.bias), device=x.device)
         first.bias.copy_(spread - before.mean(0) * scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, size)`` in SI units -> ``(N, width)``."""
-        out: Tensor = self.last(self.layers(symlog(x.float())))
-        return out
+        return softened(self.last(self.layers(self._told(x))))
+
+    def _told(self, x: Tensor) -> Tensor:
+        return symlog(x.float() / self.finest)
 
 
 def gain(deviation: Tensor) -> Tensor:
@@ -187,4 +205,4 @@ def build(sense: str, shape: tuple[int, ...], width: int, base: int) -> PictureS
         if rest or frames < 4 or frames % 4:
             raise SageError("observation.audio.shape", shape, "must be 64 bands x 4k frames", "use 64 x 16 = 1024")
         return AudioStem(frames, width)
-    return VectorStem(shape[0], width, width)
+    return VectorStem(shape[0], width, width, _FINEST if sense == "tactile" else 1.0)

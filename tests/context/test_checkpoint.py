@@ -139,9 +139,10 @@ def test_damage_is_named(small: ContextEncoder, tmp_path: Path) -> None:
     path.write_text(text[: len(text) // 2])
     with pytest.raises(SageError, match="checkpoint.json: is corrupt: no JSON"):
         checkpoint.load(tmp_path)
-    path.write_text(json.dumps(json.loads(text) | {"format": 99}))
-    with pytest.raises(SageError, match="has format 99, this reads 1; update"):
-        checkpoint.load(tmp_path)
+    for version, mend in ((99, "update"), (1, "train it again"), ("one", "train it again")):
+        path.write_text(json.dumps(json.loads(text) | {"format": version}))
+        with pytest.raises(SageError, match=f"has format {version}, this reads 2; {mend}"):
+            checkpoint.load(tmp_path)
     document = json.loads(text)
     document["meta"]["layout"]["objects"][1] = 128
     path.write_text(json.dumps(document))
