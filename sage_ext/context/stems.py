@@ -35,7 +35,7 @@ _MOST = 20.0
 _BENT = 1.5
 """Deviation of the hidden units of a calibrated perceptron: where their activation bends."""
 _FELT = 4.5
-"""The same gain for hidden units of a sense that was silent: a touch bends them."""
+"""Gain of the hidden units of a sense that was silent: a touch of a few taxels bends them."""
 _FINEST = 0.01
 """Touches from which symlog is logarithmic [N]."""
 _LOUDEST = 4.0
