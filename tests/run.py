@@ -166,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Runs the tests; simulator tests in a process of their own per file.")
     parser.add_argument("--fast", action="store_true", help="only the tests that need no simulator")
     parser.add_argument("--only", metavar="TEXT", default="", help="only test files whose path contains TEXT")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=15 * MINUTES, help="limit for one process")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=30 * MINUTES, help="limit for one process")
     parser.add_argument("--root", type=Path, default=REPO / "tests", help=argparse.SUPPRESS)
     parser.add_argument("--collect-to", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="*", help=argparse.SUPPRESS)
