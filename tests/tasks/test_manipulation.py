@@ -201,6 +201,19 @@ def test_the_camera_sees_the_table_the_objects_and_the_hand(env: SageEnv) -> Non
     assert ((centre > 0.4) & (centre < 2.0)).all()
 
 
+def test_whatever_may_be_lifted_is_in_the_picture_and_large(env: SageEnv) -> None:
+    from sage_envs.sight import in_picture
+
+    pixels = []
+    for seed in range(1, 7):
+        assert in_picture(env, env.reset(seed=seed)[0]["critic"]["object_pose"][..., :3]).all()
+        rgb = env.sight()[0].float()
+        red = (rgb[..., 0] > 2.0 * rgb[..., 1]) & (rgb[..., 0] > 2.0 * rgb[..., 2])
+        pixels.append(red.flatten(1).sum(dim=1).float())
+    # Of the ball, 6 cm across; about 9 with the lens of the other tasks at the table.
+    assert torch.cat(pixels).mean() > 13.0
+
+
 def test_what_is_told_fits_and_is_finite(env: SageEnv) -> None:
     observation, _ = env.reset(seed=1)
     assert max(part.stop for part in env.proprioceptive_layout.values()) <= 64

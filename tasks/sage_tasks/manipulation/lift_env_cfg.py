@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
+
+from sage_envs.scene_parts import camera
+from sage_envs.table import TableSceneCfg
 
 from .manipulation_env_cfg import ManipulationEnvCfg
 
@@ -12,6 +17,9 @@ from .manipulation_env_cfg import ManipulationEnvCfg
 class LiftEnvCfg(ManipulationEnvCfg):
     """Grasp the one of several objects that is asked for, and lift it."""
 
+    # The area where objects lie fills the picture: a pixel is 1.2 cm there, and where they are has to be seen.
+    scene: TableSceneCfg = TableSceneCfg(camera=camera(focal_length=32.0, far=10.0))
+    camera_tilt: float = math.radians(30.0)
     episode_length_s: float = 8.0
 
     lift_height: float = preset(default=0.10, easy=0.05, hard=0.20)
