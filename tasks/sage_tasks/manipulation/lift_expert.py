@@ -24,11 +24,13 @@ LOWEST = 0.014
 """How far above its underside at least [m]."""
 PASSING, FAR = 0.16, 0.06
 """Height at which the pads pass over things, and how far from the object they do [m]."""
-OFF, OFF_MOST = 0.006, 0.02
-"""Beside the object by up to the first the hand comes all the way down, from the second on it hovers [m]."""
-TURN, TURN_MOST = 0.1, 0.5
-"""Turned away by up to the first it comes all the way down, from the second on it hovers [rad]."""
-AROUND, LEVEL = 0.012, 0.014
+OFF, OFF_MOST = 0.012, 0.04
+"""Beside the object by up to the first the hand comes all the way down, from the second on it hovers [m]. Wider than a
+grasp needs: what imitates it sees to a centimetre, and would wait above an object forever."""
+TURN, TURN_MOST = 0.4, 1.2
+"""Turned away by up to the first it comes all the way down, from the second on it hovers [rad]. How things are turned
+is hardly seen either."""
+AROUND, LEVEL = 0.016, 0.014
 """So near to where it takes hold, to the side and in height, the hand closes; twice as far off it opens again [m]."""
 STILL, BLOCKED = 0.01, 0.025
 """Slower than this [m/s] the hand comes no farther down; then it closes from this height on [m]."""
