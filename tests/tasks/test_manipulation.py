@@ -177,6 +177,22 @@ def test_lifting_pays_and_holding_succeeds(env: SageEnv) -> None:
     assert (total[extras["success"]] > env.cfg.goal_reward + 0.9 * env.cfg.lift_reward * env.cfg.lift_height).all()
 
 
+def test_the_expert_bears_places_that_jump_by_a_centimetre(env: SageEnv) -> None:
+    from sage_tasks.policies import make_policy
+
+    observation, _ = env.reset(seed=4)
+    expert, generator = make_policy("expert", env), torch.Generator().manual_seed(4)
+    lifted = torch.zeros(WORLDS, dtype=torch.bool)
+    for _ in range(210):
+        told = dict(observation["critic"])
+        told["object_pose"] = told["object_pose"].clone()
+        told["object_pose"][..., :3] += 0.01 * torch.randn(WORLDS, 5, 3, generator=generator)
+        observation, *_, extras = env.step(expert.act({**observation, "critic": told}))
+        lifted |= extras["success"]
+    # An expert that asks for 6 mm lifts a quarter.
+    assert int(lifted.sum()) >= WORLDS // 2
+
+
 def test_an_object_off_the_table_ends_the_episode(env: SageEnv) -> None:
     from sage_envs.snapshot import layout
 
