@@ -205,12 +205,18 @@ def test_an_object_off_the_table_ends_the_episode(env: SageEnv) -> None:
     assert terminated.nonzero().flatten().tolist() == [3]
 
 
+def pixels_of_the_ball(rgb: Tensor) -> Tensor:
+    """How many are red (N,)."""
+    rgb = rgb.float()
+    red = (rgb[..., 0] > 2.0 * rgb[..., 1]) & (rgb[..., 0] > 2.0 * rgb[..., 2])
+    return red.flatten(1).sum(dim=1)
+
+
 def test_the_camera_sees_the_table_the_objects_and_the_hand(env: SageEnv) -> None:
     env.reset(seed=1)
     rgb, depth = env.sight()
     rgb = rgb.float()
-    red = (rgb[..., 0] > 2.0 * rgb[..., 1]) & (rgb[..., 0] > 2.0 * rgb[..., 2])
-    assert (red.flatten(1).sum(dim=1) >= 4).all()
+    assert (pixels_of_the_ball(rgb) >= 4).all()
     cyan = (rgb[..., 2] > 1.5 * rgb[..., 0]) & (rgb[..., 1] > 1.5 * rgb[..., 0])
     assert (cyan.flatten(1).sum(dim=1) >= 4).all()
     centre = depth[:, 32, 32, 0]
@@ -223,9 +229,7 @@ def test_whatever_may_be_lifted_is_in_the_picture_and_large(env: SageEnv) -> Non
     pixels = []
     for seed in range(1, 7):
         assert in_picture(env, env.reset(seed=seed)[0]["critic"]["object_pose"][..., :3]).all()
-        rgb = env.sight()[0].float()
-        red = (rgb[..., 0] > 2.0 * rgb[..., 1]) & (rgb[..., 0] > 2.0 * rgb[..., 2])
-        pixels.append(red.flatten(1).sum(dim=1).float())
+        pixels.append(pixels_of_the_ball(env.sight()[0]).float())
     # Of the ball, 6 cm across; about 9 with the lens of the other tasks at the table.
     assert torch.cat(pixels).mean() > 13.0
 
