@@ -232,7 +232,7 @@ class Learner:
         weight = batch.weight * self._nearer
         loss = (missed * weight).sum() / weight.sum().clamp(min=1e-6)
         standard = self.core.bottleneck.standard(batch.context)
-        lost = self._heads(extras.message, standard, batch.target, batch.weight > 0, extras.thought)
+        lost = self._heads(extras.message, standard, batch.target, batch.weight > 0)
         (loss + KEPT * sum(lost.values()) + PONDER * extras.cost.mean()).backward()
         torch.nn.utils.clip_grad_norm_(self.core.parameters(), LARGEST_GRADIENT)
         self._optimizer.step()

@@ -86,7 +86,8 @@ SELF = slice(GROUPS["dynamics"].start, GROUPS["dynamics"].start + 64)
 """The first numbers of ``dynamics``: what the body's sense says, standardised: its own motion, forces, gravity."""
 ROOM = slice(GROUPS["constraints"].start, GROUPS["constraints"].start + 64)
 """The first numbers of ``constraints``: how near things are, standardised, see :mod:`.scan`."""
-_TOLD = {"objects": slice(SEEN.start, TRAITS.stop), "intentions": SOUGHT, "dynamics": SELF, "constraints": ROOM}
+TOLD = {"objects": slice(SEEN.start, TRAITS.stop), "intentions": SOUGHT, "dynamics": SELF, "constraints": ROOM}
+"""Group -> those of its numbers that mean what is said above; all others are what learning makes of them."""
 
 
 def width(numbers: slice) -> int:
@@ -96,7 +97,7 @@ def width(numbers: slice) -> int:
 
 def untold(group: Group) -> slice:
     """Where the numbers of a group lie that learning is free to arrange: all but those that mean what they are told."""
-    return slice(_TOLD[group.name].stop if group.name in _TOLD else group.start, group.slice.stop)
+    return slice(TOLD[group.name].stop if group.name in TOLD else group.start, group.slice.stop)
 
 
 def family(name: str) -> tuple[Group, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..context.layout import CONTEXT_WIDTH, SOUGHT, width
+from ..context.layout import CONTEXT_WIDTH, TOLD
 from ..context.streamed import StreamedLinear
 
 MESSAGE_WIDTH = 256
 """Numbers from H to L."""
 _FAR = 10.0
 """Deviations from the mean beyond which a number of the context is cut off: it hardly varied when it was measured."""
+_SHRINKAGE = 1e-3
+"""Of the reading by which what is told is taken out of the rest, relative to standardised numbers."""
 _STILL = 1e-4
 """Deviations below this are those of a number that did not vary."""
 
@@ -19,8 +21,9 @@ _STILL = 1e-4
 class Bottleneck(nn.Module):
     """Standardises a context and compresses it with one linear map.
 
-    Linear, so that whatever it keeps of the context can be read back linearly. It starts with the way to what is
-    sought, straight from the context, and where most is kept of the rest: at the principal components.
+    Linear, so that whatever it keeps of the context can be read back linearly. It starts with the numbers that mean
+    something by themselves (:data:`~sage_ext.context.layout.TOLD`), as they stand, and with what is most of the rest:
+    the principal components of what those numbers do not tell.
 
     Args:
         slow: Width of H's state.
@@ -47,9 +50,10 @@ class Bottleneck(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, context: Tensor, seed: int = 0) -> None:
-        """Take mean and deviation from contexts, and start from their principal components, each of deviation 1.
+        """Take mean and deviation from contexts, and start from what is told and the principal components of the rest.
 
-        The first numbers are the way to what is sought as it stands: small beside all that varies more.
+        Told numbers stand first, in the order of the context, those that never vary left out. The components have a
+        deviation of 1. Where things are varies less than most of the rest: by components alone it would be lost.
 
         Args:
             context: ``(n, 4096)``, some hundred at least.
@@ -59,15 +63,23 @@ class Bottleneck(nn.Module):
         self.centre.copy_(context.mean(0))
         self.gain.copy_(torch.where(deviation > _STILL, deviation.reciprocal(), 0.0))
         centred = self.standard(context)
+        told = torch.cat([torch.arange(s.start, s.stop, device=context.device) for s in TOLD.values()]).sort().values
+        told = told[self.gain[told] > 0]
+        left = MESSAGE_WIDTH - len(told)
+        known = centred[:, told]
+        gram = known.T @ known + _SHRINKAGE * len(known) * torch.eye(len(told), device=context.device)
+        reading = torch.linalg.solve(gram, known.T @ centred)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            straight = width(SOUGHT)
-            left = MESSAGE_WIDTH - straight
-            _, spread, axes = torch.svd_lowrank(centred, min(left, *centred.shape), niter=4)
+            _, spread, axes = torch.svd_lowrank(centred - known @ reading, min(left, *centred.shape), niter=4)
         spread = spread / len(context) ** 0.5
-        told = spread > 1e-3 * spread[0]  # fewer contexts than components leave some with nothing to tell
-        count = int(told.sum())
-        self.context.weight[:straight] = 0.0
-        self.context.weight[:straight, SOUGHT] = torch.eye(straight, device=context.device)
-        self.context.weight[straight : straight + count] = (axes[:, told] / spread[told]).T
+        # Fewer contexts than components, or all told already, leave some with nothing to tell.
+        kept = spread > 1e-3 * (centred.norm() / len(context) ** 0.5)
+        axes = axes[:, kept] / spread[kept]
+        weight = torch.zeros_like(self.context.weight)
+        weight[torch.arange(len(told)), told] = 1.0
+        rest = weight[len(told) : len(told) + axes.shape[1]]
+        rest.copy_(axes.T)
+        rest[:, told] -= (reading @ axes).T
+        self.context.weight.copy_(weight)
         self.context.bias.zero_()

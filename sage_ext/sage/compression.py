@@ -19,7 +19,7 @@ class CompressionHeads(nn.Module):
     """What must be readable from the 256 numbers; needed in training only.
 
     Linear heads for the present context and for what the expert does, so that both are kept where a linear reading
-    finds them; a perceptron for the context half a chunk of actions later, since that depends on the actions.
+    finds them; a perceptron for the context a quarter of a chunk later, since that depends on the actions.
 
     Args:
         action_dim: Width of an action.
@@ -31,7 +31,7 @@ class CompressionHeads(nn.Module):
     def __init__(self, action_dim: int, chunk: int, hidden: int = 512, seed: int | None = None) -> None:
         super().__init__()
         self._config = {"action_dim": action_dim, "chunk": chunk, "hidden": hidden}
-        self.ahead = max(1, chunk // 2)
+        self.ahead = max(1, chunk // 4)
         wide = sum(g.width for g in GROUPS.values())
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
@@ -51,9 +51,7 @@ class CompressionHeads(nn.Module):
         """Inverse of :meth:`config`; weights are random."""
         return cls(**config)
 
-    def forward(
-        self, message: Tensor, context: Tensor, actions: Tensor, valid: Tensor, thought: Tensor
-    ) -> dict[str, Tensor]:
+    def forward(self, message: Tensor, context: Tensor, actions: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """What is lost in stretches of one episode each, every part about 1 where nothing is kept.
 
         Args:
@@ -61,26 +59,20 @@ class CompressionHeads(nn.Module):
             context: Standardised by the bottleneck, ``(B, T, 4096)``.
             actions: The expert's at each look and after it, ``(B, T, chunk, A)``.
             valid: Which of them are known, ``(B, T, chunk)`` bool.
-            thought: At which looks H ran, ``(B, T)`` bool: at others the message is of an earlier one.
 
         Returns:
             ``present``: error of the context told, all groups alike; ``act``: of the actions; ``later``: of the
-            context half a chunk later, as far as that is among the T looks (else 0).
+            context a quarter of a chunk later, as far as that is among the T looks (else 0).
         """
-        present = group_mean((self.present(message) - context).square()).mean(-1)
+        present = group_mean((self.present(message) - context).square()).mean()
         wrong = (self.act(message).view_as(actions) - actions).square().mean(-1)
-        act = _mean(wrong, valid & thought.unsqueeze(-1))
+        act = (wrong * valid).sum() / valid.sum().clamp(min=1)
         known = context.shape[1] - self.ahead
         later = message.new_zeros(())
         if known > 0:
             given = torch.cat([message, actions[:, :, : self.ahead].flatten(2)], -1)[:, :known]
-            lost = group_mean((self.later(given) - context[:, self.ahead :]).square()).mean(-1)
-            later = _mean(lost, thought[:, :known])
-        return {"present": _mean(present, thought), "act": act, "later": later}
-
-
-def _mean(values: Tensor, where: Tensor) -> Tensor:
-    return (values * where).sum() / where.sum().clamp(min=1)
+            later = group_mean((self.later(given) - context[:, self.ahead :]).square()).mean()
+        return {"present": present, "act": act, "later": later}
 
 
 def kept_variance(fit: tuple[Tensor, Tensor], judged: tuple[Tensor, Tensor]) -> dict[str, float]:

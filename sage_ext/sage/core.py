@@ -77,8 +77,9 @@ class _State(NamedTuple):
 class SageCore(nn.Module):
     """Acts from the context.
 
-    H thinks about the whole context, every ``h_every``-th look of a world; the compression says it in 256 numbers; L
-    acts at every look, from the last 256 numbers and the latest fast senses, and reports to H.
+    H thinks about the whole context, every ``h_every``-th look of a world; the compression says at every look in 256
+    numbers what the context tells and what H thought last; L acts from them and the latest fast senses, and reports to
+    H.
 
     The state is one tensor ``(B, state_width)``; all zeros is the state of a new episode.
 
@@ -262,24 +263,18 @@ class SageCore(nn.Module):
         return chunk, torch.cat([slow, extras.message, fast, report, clock], -1), extras
 
     def _think(self, context: Tensor, now: _State, which: Tensor) -> tuple[Tensor, Extras]:
-        """H and the compression, for the worlds whose turn it is."""
-        none = torch.zeros(len(context), dtype=torch.long, device=context.device)
-        if not len(which):
-            return now.slow, Extras(now.message, none > 0, none, now.message.new_zeros(len(none)))
-        everyone = len(which) == len(none)
-        some = [x if everyone else x[which] for x in (context, now.slow, now.report)]
-        standard = self.bottleneck.standard(some[0])
-        slow, thought = self.slow(standard, *some[1:])
-        message = self.bottleneck(standard, slow)
-        if everyone:
-            return slow, Extras(message, none < 1, thought.depth, thought.cost)
-        kept = Extras(
-            now.message.index_copy(0, which, message),
-            none.index_fill(0, which, 1) > 0,
-            none.index_copy(0, which, thought.depth),
-            now.message.new_zeros(len(none)).index_copy(0, which, thought.cost),
-        )
-        return now.slow.index_copy(0, which, slow), kept
+        """H, for the worlds whose turn it is, and the compression for all."""
+        depth = torch.zeros(len(context), dtype=torch.long, device=context.device)
+        slow, thought, cost = now.slow, depth > 0, now.slow.new_zeros(len(depth))
+        standard = self.bottleneck.standard(context)
+        if len(which) == len(depth):
+            slow, told = self.slow(standard, slow, now.report)
+            thought, depth, cost = ~thought, told.depth, told.cost
+        elif len(which):
+            some, told = self.slow(standard[which], slow[which], now.report[which])
+            slow, thought = slow.index_copy(0, which, some), thought.index_fill(0, which, True)
+            depth, cost = depth.index_copy(0, which, told.depth), cost.index_copy(0, which, told.cost)
+        return slow, Extras(self.bottleneck(standard, slow), thought, depth, cost)
 
     def _glance(self, senses: Mapping[str, Tensor], present: Mapping[str, Tensor], batch: int) -> Tensor:
         """What L sees."""

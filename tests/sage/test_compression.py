@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sage_ext.context.layout import GROUPS, SOUGHT
+from sage_ext.config import load_config
+from sage_ext.context.layout import GROUPS, TOLD
 from sage_ext.sage.bottleneck import Bottleneck
 from sage_ext.sage.compression import CompressionHeads, kept_variance
 
@@ -54,9 +55,27 @@ def test_a_number_that_never_varied_and_a_wild_one_are_bounded() -> None:
     assert bool(bottleneck(standard, torch.zeros(1, 8)).isfinite().all())
 
 
-def test_the_way_to_what_is_sought_passes_as_it_stands(bottleneck: Bottleneck, contexts: tuple[Tensor, Tensor]) -> None:
-    standard = bottleneck.standard(contexts[1])
-    assert torch.equal(bottleneck(standard, torch.zeros(len(standard), 32))[:, :3], standard[:, SOUGHT])
+def test_what_is_told_passes_as_it_stands_and_the_rest_tells_something_else() -> None:
+    g = torch.Generator().manual_seed(3)
+    context = torch.randn(3000, 4096, generator=g)
+    context[:, GROUPS["audio"].slice] += 3.0 * torch.randn(3000, 1, generator=g)
+    context[:, TOLD["dynamics"]][:, 22:] = 0.0  # fewer numbers of the body than there is room for
+    bottleneck = Bottleneck(32)
+    bottleneck.calibrate(context)
+    standard = bottleneck.standard(context)
+    told = torch.cat([standard[:, s] for s in sorted(TOLD.values(), key=lambda s: s.start)], 1)
+    told = told[:, told.std(0) > 0]
+    message = bottleneck(standard, torch.zeros(3000, 32)).detach()
+    n = told.shape[1]
+    assert n == sum(s.stop - s.start for s in TOLD.values()) - 42
+    assert torch.equal(message[:, :n], told)
+    components = message[:, n:]
+    torch.testing.assert_close(components.std(0), torch.ones(256 - n), atol=0.02, rtol=0.0)
+    across = components.T @ told / len(told)
+    assert across.abs().max() < 0.02
+    # What varies most of all that is not told comes first.
+    heard = standard[:, GROUPS["audio"].slice].mean(1)
+    assert torch.corrcoef(torch.stack([components[:, 0], heard]))[0, 1].abs() > 0.95
 
 
 def test_calibration_keeps_what_a_random_map_loses(bottleneck: Bottleneck, contexts: tuple[Tensor, Tensor]) -> None:
@@ -87,27 +106,28 @@ def test_kept_variance_tells_what_is_lost() -> None:
     assert kept["all"] == pytest.approx(1 / 16, abs=0.15)
 
 
-def test_heads_count_only_what_is_known_and_freshly_thought() -> None:
-    heads = CompressionHeads(2, 4, hidden=16, seed=0)
+def test_heads_count_only_what_is_known() -> None:
+    heads = CompressionHeads(2, 8, hidden=16, seed=0)
     g = torch.Generator().manual_seed(0)
     message, context = torch.randn(1, 6, 256, generator=g), torch.randn(1, 6, 4096, generator=g)
-    actions, valid = torch.randn(1, 6, 4, 2, generator=g), torch.ones(1, 6, 4, dtype=torch.bool)
-    thought = torch.tensor([[True, False, False, True, False, False]])
+    actions, valid = torch.randn(1, 6, 8, 2, generator=g), torch.ones(1, 6, 8, dtype=torch.bool)
     valid[0, 3, 2:] = False
-    plain = heads(message, context, actions, valid, thought)
-    wild = torch.where((valid & thought.unsqueeze(-1)).unsqueeze(-1), actions, 1e3)
-    assert torch.equal(heads(message, context, wild, valid, thought)["act"], plain["act"])
-    stale = torch.where(thought.unsqueeze(-1), message, 1e3)
-    found = heads(stale, context, actions, valid, thought)
-    assert all(torch.equal(found[k], plain[k]) for k in plain)
-    # What is told of later is the context two looks after each thought.
+    plain = heads(message, context, actions, valid)
+    wild = torch.where(valid.unsqueeze(-1), actions, 1e3)
+    assert torch.equal(heads(message, context, wild, valid)["act"], plain["act"])
+    # What is told of later is the context two looks after each.
     unasked = context.clone()
-    unasked[0, [1, 4]] = 1e3
-    assert torch.equal(heads(message, unasked, actions, valid, thought)["later"], plain["later"])
+    unasked[0, :2] = 1e3
+    assert torch.equal(heads(message, unasked, actions, valid)["later"], plain["later"])
     unasked[0, 5] = 1e3
-    assert heads(message, unasked, actions, valid, thought)["later"] > 1e3
-    few = [x[:, :2] for x in (message, context, actions, valid, thought)]
+    assert heads(message, unasked, actions, valid)["later"] > 1e3
+    few = [x[:, :2] for x in (message, context, actions, valid)]
     assert plain["later"] > 0.5 and heads(*few)["later"] == 0
+
+
+def test_stretches_as_they_are_learned_from_reach_as_far_as_later() -> None:
+    act = load_config().act
+    assert CompressionHeads(2, act.chunk).ahead < act.steps
 
 
 def test_heads_are_built_again_from_their_config() -> None:
@@ -135,7 +155,7 @@ def test_training_brings_into_the_message_what_the_actions_need() -> None:
     losses = []
     for _ in range(25):
         extras = core.sequence(looks, senses)[2]
-        parts = heads(extras.message, core.bottleneck.standard(looks), actions, valid, extras.thought)
+        parts = heads(extras.message, core.bottleneck.standard(looks), actions, valid)
         optimizer.zero_grad()
         sum(parts.values()).backward()  # type: ignore[union-attr]
         optimizer.step()

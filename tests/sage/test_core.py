@@ -112,9 +112,16 @@ def test_h_is_skipped_really(monkeypatch: pytest.MonkeyPatch) -> None:
         [True, False, True, False, False, True, False],
     ]
     assert torch.equal(extras.depth > 0, extras.thought)
-    assert torch.equal(extras.message[0, 1], extras.message[0, 0])
-    assert not torch.equal(extras.message[0, 3], extras.message[0, 2])
     assert not torch.equal(chunk[0, 1], chunk[0, 0]), "L goes on acting"
+
+
+def test_what_l_hears_of_the_context_is_of_the_same_look_even_where_h_does_not_run() -> None:
+    core, context, senses = make_core(h_every=4), make_context(1, 3), make_observation(1, 3)
+    messages = core.sequence(context, senses)[2].message[0]
+    slow = core.sequence(context[:, :1], {k: v[:, :1] for k, v in senses.items()})[1][:, : core.widths.slow]
+    standard = core.bottleneck.standard(context[0])
+    torch.testing.assert_close(messages, core.bottleneck(standard, slow.expand(3, -1)), atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(messages[1], messages[0], atol=1e-2)
 
 
 @pytest.mark.parametrize("name", list(GROUPS))

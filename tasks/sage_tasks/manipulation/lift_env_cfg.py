@@ -20,6 +20,8 @@ class LiftEnvCfg(ManipulationEnvCfg):
     # The area where objects lie fills the picture: a pixel is 1.2 cm there, and where they are has to be seen.
     scene: TableSceneCfg = TableSceneCfg(camera=camera(focal_length=32.0, far=10.0))
     camera_tilt: float = math.radians(30.0)
+    # The fingers come down beside the object in the picture; one before the other, with the palm, they would hide it.
+    wrist: float = -math.pi / 2
     episode_length_s: float = 8.0
 
     lift_height: float = preset(default=0.10, easy=0.05, hard=0.20)

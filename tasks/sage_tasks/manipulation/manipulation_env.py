@@ -219,6 +219,7 @@ class ManipulationEnv(SageEnv):
     def _reset_task(self, env_ids: Tensor) -> None:
         n = len(env_ids)
         joints = torch.tensor([*READY, OPEN, OPEN], device=self.device).repeat(n, 1)
+        joints[:, len(READY) - 1] += self.cfg.wrist
         joints[:, : len(READY)] += self.cfg.joint_noise * self._uniform(n, len(READY))
         self.arm.place(joints, env_ids)
         self.succeeded[env_ids] = False

@@ -39,6 +39,8 @@ class ManipulationEnvCfg(SageEnvCfg):
     """Turning rate of a full action [rad/s]."""
     joint_speed: float = 2.0
     """Speed of a joint under a full action, and the most that any control asks of one [rad/s]."""
+    wrist: float = 0.0
+    """How far the last joint is turned from the ready pose at the start [rad]."""
     joint_noise: float = preset(default=0.1, easy=0.03, hard=0.2)
     """Joints start up to this far from the ready pose [rad]."""
     area: tuple[tuple[float, float], tuple[float, float]] = ((0.28, 0.70), (-0.33, 0.33))
