@@ -24,7 +24,7 @@ from ..errors import SageError
 from .encoder import ContextEncoder
 from .layout import GROUPS
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format, and of what a context's numbers mean; a reader refuses others."""
 
 _NAME = "checkpoint"

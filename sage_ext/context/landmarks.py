@@ -16,7 +16,7 @@ from .stems import colours, nearness
 _CELL = 4
 """Edge of the cells in which landmarks are looked for [pixels]."""
 _CORRECTIONS, _REACH = 3, 0.2
-"""What a cell may correct: column, row and nearness, and how strongly."""
+"""What a cell may correct: column, row and metres, and how strongly."""
 _AROUND = 2
 """Cells on each side of the strongest in which a thing that is known can be."""
 _USUAL = math.log(0.06)
@@ -55,9 +55,10 @@ class Landmarks(nn.Module):
 
     Each landmark is a map of weights over the picture that sums to 1; its place is the mean place under these weights
     (Levine et al., arXiv 1504.00702; Finn et al., arXiv 1509.06113). Each cell also says by how much a landmark in it
-    lies beside its middle and nearer than its mean depth, which is half that of what is behind (as centre offsets in
-    CenterNet, arXiv 1904.07850). With the depth found there the place in the room follows, ``column * metres`` to the
-    side and ``row * metres`` up and down, which a linear layer cannot multiply out.
+    lies beside its middle and behind what is seen there (as centre offsets in CenterNet, arXiv 1904.07850). What the
+    first landmarks seek is seen at one point, where the depth picture has its surface: the mean of a cell is half that
+    of what is behind it, or of a hand that holds it. With the depth found there the place in the room follows,
+    ``column * metres`` to the side and ``row * metres`` up and down, which a linear layer cannot multiply out.
 
     What is sought may be nowhere: that competes with all cells, and where it wins the numbers of a landmark fade.
 
@@ -124,10 +125,9 @@ class Landmarks(nn.Module):
         # Places to a hundredth of the picture, which bfloat16 cannot tell apart.
         with torch.autocast(given.device.type, enabled=False):
             strength, beside, radius = maps.float().split([self.count, self.count * _CORRECTIONS, self.loose], 1)
-            distance = F.avg_pool2d(near, _CELL).flatten(1)
             # Against nowhere, the cells of a fine grid shall count no more than those of a coarse one.
             strength = strength * self.sharpness.exp() - math.log(rows * columns)
-            return self._placed(strength, beside, radius, distance, (rows, columns))
+            return self._placed(strength, beside, radius, near, (rows, columns))
 
     @staticmethod
     def _placed(strength: Tensor, beside: Tensor, radius: Tensor, near: Tensor, grid: tuple[int, int]) -> Chart:
@@ -136,7 +136,9 @@ class Landmarks(nn.Module):
         # A product and a sum: as matrices it takes ten times as long.
         corrections = _REACH * (beside.unflatten(1, (-1, _CORRECTIONS)) * weights.unsqueeze(2)).sum(-1)
         place = weights @ _places(*grid, strength.device) + corrections[..., :2]
-        near = (weights @ near.unsqueeze(-1) + corrections[..., 2:]).clamp(min=1.0 / (1.0 + _FARTHEST), max=1.0)
+        about = weights[:, loose:] @ F.avg_pool2d(near, _CELL).flatten(1).unsqueeze(-1)
+        found = torch.cat([_surface(near, place[:, :loose], grid), about], 1).clamp(min=1.0 / (1.0 + _FARTHEST))
+        near = 1.0 / (1.0 + (1.0 / found - 1.0 + corrections[..., 2:]).clamp(min=0.0, max=_FARTHEST))
         radius = _USUAL + (radius * weights[:, :loose]).sum(-1)
         return Chart(strength, torch.cat([place, near], -1), radius, grid)
 
@@ -171,11 +173,8 @@ class Landmarks(nn.Module):
             size = torch.where(flags[:, 1:, None], size, 0.0)
             colour = size.new_zeros(*size.shape[:2], 3)
             if visual is not None:
-                # From the middle of the first cell to that of the last: cells have an edge beyond that.
-                edges = zip(chart.place[:, : self.loose, :2].unbind(-1), chart.grid[::-1], strict=True)
-                at = torch.stack([((place + 1.0) * (cells - 1) + 1.0) / cells - 1.0 for place, cells in edges], -1)
-                picture, grid = visual.movedim(-1, 1).float(), at.unsqueeze(1)
-                found = F.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+                picture, grid = visual.movedim(-1, 1).float(), _from_edges(chart.place[:, : self.loose, :2], chart.grid)
+                found = F.grid_sample(picture, grid.unsqueeze(1), padding_mode="border", align_corners=False)
                 light, share = colours(found.movedim(1, -1))[:, :, 0].transpose(1, 2).split(3, -1)
                 known = torch.cat([light.mean(-1, keepdim=True), share[..., :2]], -1)
                 colour = torch.where(flags[:, :1, None], known, 0.0)
@@ -192,6 +191,25 @@ def _at_the_peak(strength: Tensor, grid: tuple[int, int]) -> Tensor:
     peak = strength.argmax(-1, keepdim=True)
     down, across = (cell // columns - peak // columns).abs(), (cell % columns - peak % columns).abs()
     return strength.masked_fill((down > _AROUND) | (across > _AROUND), float("-inf"))
+
+
+def _surface(near: Tensor, place: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Nearness of what a picture ``(N, 1, H, W)`` has at places ``(N, k, 2)``, ``(N, k, 1)``.
+
+    The median of five pixels, so that neither an edge nor a hole decides.
+    """
+    shares = (0.5 * (_from_edges(place, grid) + 1.0)).split(1, -1)
+    column, row = ((share * size).floor().long() for share, size in zip(shares, near.shape[:1:-1], strict=True))
+    across = torch.cat([column, column - 1, column + 1, column, column], -1).clamp(0, near.shape[3] - 1)
+    down = torch.cat([row, row, row, row - 1, row + 1], -1).clamp(0, near.shape[2] - 1)
+    found = near.flatten(1).gather(1, (down * near.shape[3] + across).flatten(1)).view_as(across)
+    return found.median(-1, keepdim=True).values
+
+
+def _from_edges(place: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Places ``(..., 2)`` as -1..1 from edge to edge of the picture: a cell has an edge beyond its middle."""
+    edges = zip(place.unbind(-1), grid[::-1], strict=True)
+    return torch.stack([((along + 1.0) * (count - 1) + 1.0) / count - 1.0 for along, count in edges], -1)
 
 
 def cells(picture: Sequence[int]) -> tuple[int, int]:

@@ -118,7 +118,15 @@ class Seeker(nn.Module):
 
 
 def shortened(way: Tensor) -> Tensor:
-    """Ways (..., 3) [m] as they are told: their direction, and ``log(1 + length / NEAR)`` as their length."""
+    """Ways (..., 3) [m] as they are told: their direction, and :func:`log_length` as their length."""
+    return way.float() * log_length(way) / _length(way)
+
+
+def log_length(way: Tensor) -> Tensor:
+    """``log(1 + length / NEAR)`` of ways (..., 3) [m], ``(..., 1)``."""
+    return torch.log1p(_length(way) / NEAR)
+
+
+def _length(way: Tensor) -> Tensor:
     # A root has no slope at 0.
-    length = way.float().square().sum(-1, keepdim=True).add(_LEAST**2).sqrt()
-    return way.float() * torch.log1p(length / NEAR) / length
+    return way.float().square().sum(-1, keepdim=True).add(_LEAST**2).sqrt()

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..context.seeker import Aim, shortened
+from ..context.seeker import Aim, log_length, shortened
 
-EXACT = 0.1
-"""Weight of a metre that the exact part misses. AdamW's steps do not depend on it, and nothing else learns from it: it
-is small, so that the loss stays comparable with that of a constant, which has no such part."""
+EXACT = 0.01
+"""Weight of what the exact part misses. AdamW's steps do not depend on it, and nothing else learns from it: it is
+small, so that the loss stays comparable with that of a constant, which has no such part."""
 TOLD = 5
 """Numbers told of a look: the way [m], which of the loose objects it leads to, -1 for none, and 1 where it is known."""
 
@@ -34,7 +34,9 @@ def seeking(numbers: Tensor, aim: Aim, sought: Tensor, there: Tensor) -> Tensor:
     """
     asked = there & (sought[:, 4] > 0)
     wrong = (numbers.float() - shortened(sought[:, :3])).abs().sum(-1)
-    apart = EXACT * (aim.exact - sought[:, :3]).abs().sum(-1)
+    # By its logarithm: where the camera was moved, or another thing is taken for the one that is meant, no sum can be
+    # right, and such ways must not pull at it for their length.
+    apart = EXACT * log_length(aim.exact - sought[:, :3]).squeeze(-1)
     which = sought[:, 3].long()
     # Each loose object has a landmark of its own as far as there are landmarks.
     told = asked & (which >= 0) & (which < aim.choice.shape[-1])

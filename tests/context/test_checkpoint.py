@@ -141,7 +141,7 @@ def test_damage_is_named(small: ContextEncoder, tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
     for version, mend in ((99, "update"), (1, "train it again"), ("one", "train it again")):
         path.write_text(json.dumps(json.loads(text) | {"format": version}))
-        with pytest.raises(SageError, match=f"has format {version}, this reads 2; {mend}"):
+        with pytest.raises(SageError, match=f"has format {version}, this reads {checkpoint.FORMAT}; {mend}"):
             checkpoint.load(tmp_path)
     document = json.loads(text)
     document["meta"]["layout"]["objects"][1] = 128

@@ -74,14 +74,25 @@ def test_it_tells_what_things_look_like_where_it_finds_them() -> None:
     assert not landmarks.traits(chart, 0 * numbers, visual, BOTH).any(), "nothing of what is not there"
 
 
-def test_a_cell_corrects_where_in_it_and_how_near_it_is() -> None:
+def test_a_cell_corrects_where_in_it_and_how_far_behind_its_surface_it_is() -> None:
     landmarks = seeks_red()
     plain = told(landmarks, *scene(40, 8, 2.5), BOTH)[0]
     with torch.no_grad():
         landmarks.layers[-1].bias[1:4] = torch.tensor([0.5, -0.5, 0.25])
     found = told(landmarks, *scene(40, 8, 2.5), BOTH)[0]
-    assert (found - plain)[:3].tolist() == pytest.approx([0.1, -0.1, 0.05], abs=1e-5)
+    assert (found - plain)[:2].tolist() == pytest.approx([0.1, -0.1], abs=1e-5)
+    assert 3 * (found - plain)[5].item() == pytest.approx(0.05, abs=1e-5)
     assert found[5].item() == pytest.approx((1 / found[2].item() - 1) / 3, abs=1e-5)
+
+
+def test_how_far_a_thing_is_does_not_depend_on_what_is_around_it_or_on_a_hole() -> None:
+    visual, depth = scene(40, 8, 2.5)
+    whole = told(seeks_red(), visual, depth, BOTH)[0]
+    # All but the middle of the patch, which is the corner of four cells.
+    around = 10.0 * torch.rand(depth.shape, generator=torch.Generator().manual_seed(0))
+    around[:, 42:46, 10:14] = 2.5
+    around[:, 44, 12] = 0.0
+    assert torch.allclose(told(seeks_red(), visual, around, BOTH)[0, 2:6], whole[2:6], atol=1e-3)
 
 
 def test_without_depth_it_points_but_tells_no_distance() -> None:

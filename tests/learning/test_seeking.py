@@ -42,11 +42,23 @@ def test_nobody_is_asked_where_it_is_not_known_or_not_sensed() -> None:
     known, unknown = torch.tensor([[0.1, 0.2, 0.3, -1.0, 1.0]]), torch.tensor([[9.0, 9.0, 9.0, 1.0, 0.0]])
     for seen in (0.0, 0.5):
         right, wrong = (_aim(w, torch.zeros(1, 4), seen) for w in (way, -way))
-        assert seeking(numbers, right, known, EVERYWHERE).item() == 0
+        assert seeking(numbers, right, known, EVERYWHERE).item() == pytest.approx(0, abs=1e-4)
         assert seeking(numbers, wrong, unknown, EVERYWHERE).item() == 0
         assert seeking(-numbers, wrong, known, ~EVERYWHERE).item() == 0
         far = seeking(-numbers, wrong, known, EVERYWHERE).item()
-        assert far == pytest.approx(2 * numbers.abs().sum().item() + seen * 2 * 0.6 * EXACT, rel=1e-5)
+        missed = EXACT * math.log(1 + 2 * way.norm().item() / NEAR)
+        assert far == pytest.approx(2 * numbers.abs().sum().item() + seen * missed, rel=1e-5)
+
+
+def test_a_sum_that_cannot_be_right_pulls_less_the_farther_it_is_off() -> None:
+    pulls = []
+    for off in (0.01, 0.1, 1.0):
+        way = torch.tensor([[off, 0.0, 0.0]], requires_grad=True)
+        sought = torch.tensor([[0.0, 0.0, 0.0, -1.0, 1.0]])
+        seeking(torch.zeros(1, 3), _aim(way, torch.zeros(1, 4), 1.0), sought, EVERYWHERE).backward()
+        assert way.grad is not None
+        pulls.append(way.grad[0, 0].item())
+    assert pulls == pytest.approx([EXACT / (NEAR + off) for off in (0.01, 0.1, 1.0)], rel=1e-3)
 
 
 def test_the_choice_is_asked_where_an_object_is_meant_that_has_a_landmark() -> None:
