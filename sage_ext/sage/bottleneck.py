@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..context.layout import CONTEXT_WIDTH, TOLD
+from ..context.layout import CONTEXT_WIDTH, SOUGHT, TOLD
 from ..context.streamed import StreamedLinear
 
 MESSAGE_WIDTH = 256
@@ -14,6 +14,9 @@ _FAR = 10.0
 """Deviations from the mean beyond which a number of the context is cut off: it hardly varied when it was measured."""
 _SHRINKAGE = 1e-3
 """Of the reading by which what is told is taken out of the rest, relative to standardised numbers."""
+_LOUD = 4.0
+"""How loud the way to what is sought is beside the other numbers: a hand that grasps goes by hundredths of how far it
+varies (docs/sage.md)."""
 _STILL = 1e-4
 """Deviations below this are those of a number that did not vary."""
 
@@ -52,8 +55,9 @@ class Bottleneck(nn.Module):
     def calibrate(self, context: Tensor, seed: int = 0) -> None:
         """Take mean and deviation from contexts, and start from what is told and the principal components of the rest.
 
-        Told numbers stand first, in the order of the context, those that never vary left out. The components have a
-        deviation of 1. Where things are varies less than most of the rest: by components alone it would be lost.
+        Told numbers stand first, in the order of the context, those that never vary left out; the way to what is
+        sought is louder (:data:`_LOUD`). The components have a deviation of 1. Where things are varies less than most
+        of the rest: by components alone it would be lost.
 
         Args:
             context: ``(n, 4096)``, some hundred at least.
@@ -77,7 +81,7 @@ class Bottleneck(nn.Module):
         kept = spread > 1e-3 * (centred.norm() / len(context) ** 0.5)
         axes = axes[:, kept] / spread[kept]
         weight = torch.zeros_like(self.context.weight)
-        weight[torch.arange(len(told)), told] = 1.0
+        weight[torch.arange(len(told)), told] = torch.where((told >= SOUGHT.start) & (told < SOUGHT.stop), _LOUD, 1.0)
         rest = weight[len(told) : len(told) + axes.shape[1]]
         rest.copy_(axes.T)
         rest[:, told] -= (reading @ axes).T

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sage_ext.config import load_config
-from sage_ext.context.layout import GROUPS, TOLD
+from sage_ext.context.layout import GROUPS, SOUGHT, TOLD
 from sage_ext.sage.bottleneck import Bottleneck
 from sage_ext.sage.compression import CompressionHeads, kept_variance
 
@@ -63,7 +63,9 @@ def test_what_is_told_passes_as_it_stands_and_the_rest_tells_something_else() ->
     bottleneck = Bottleneck(32)
     bottleneck.calibrate(context)
     standard = bottleneck.standard(context)
-    told = torch.cat([standard[:, s] for s in sorted(TOLD.values(), key=lambda s: s.start)], 1)
+    loud = standard.clone()
+    loud[:, SOUGHT] *= 4.0  # the way is to be heard
+    told = torch.cat([loud[:, s] for s in sorted(TOLD.values(), key=lambda s: s.start)], 1)
     told = told[:, told.std(0) > 0]
     message = bottleneck(standard, torch.zeros(3000, 32)).detach()
     n = told.shape[1]
