@@ -15,8 +15,8 @@ _FAR = 10.0
 _SHRINKAGE = 1e-3
 """Of the reading by which what is told is taken out of the rest, relative to standardised numbers."""
 _LOUD = 4.0
-"""How loud the way to what is sought is beside the other numbers: a hand that grasps goes by hundredths of how far it
-varies (docs/sage.md)."""
+"""How loud the way to what is sought is beside the other numbers: what imitates an expert then grasps far more often in
+rooms that are new to it, by as small an error on those it learned from (docs/benchmarks.md)."""
 _STILL = 1e-4
 """Deviations below this are those of a number that did not vary."""
 
