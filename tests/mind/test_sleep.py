@@ -49,7 +49,7 @@ def test_sleep_learns_what_a_constant_cannot(remembered: Remembered) -> None:
     rounds += [consolidate(mind, found, config, generator, stretch=(i / 5, (i + 1) / 5)) for i in range(1, 5)]
     losses, before, after = [r["loss"] for r in rounds], examine(fresh), examine(mind)
     assert losses[-1] == min(losses) and losses[-1] < 0.85 * losses[0]
-    assert losses[-1] < 0.5 * rounds[-1]["collapsed"]
+    assert losses[-1] < 0.6 * rounds[-1]["collapsed"]
     assert after["loss"] < 0.95 * first["loss"]
     assert after["loss"] < 0.3 * float(mind.objective.collapsed(exam)["loss"])
     assert before["skill"] == 0 and after["skill"] > 0.02, "what comes is better known than from what is"
