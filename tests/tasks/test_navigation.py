@@ -250,6 +250,22 @@ def test_the_expert_reaches_the_goal(blind: SageEnv) -> None:
     assert reached.float().mean() >= 0.9
 
 
+def test_the_expert_drives_back_from_what_stands_before_it_wherever_it_has_to_go(blind: SageEnv) -> None:
+    from sage_tasks.navigation.expert import heading
+    from sage_tasks.policies import make_policy
+
+    observation, _ = blind.reset(seed=11)
+    free = make_policy("expert", blind).act(observation)
+    assert (free.mean(dim=1).abs() < 0.1).any(), "one has to turn on the spot"
+    skin, yaw = observation["critic"]["skin_force"], heading(observation["critic"]["robot_pose"])
+    skin[:] = 0.0
+    nose = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
+    skin[:, -1, :2] = -20.0 * nose  # a wall before it pushes back
+    assert (make_policy("expert", blind).act(observation).amax(dim=1) < -0.3).all()
+    skin[:, -1, :2] = 20.0 * nose  # one behind it is left by driving on
+    torch.testing.assert_close(make_policy("expert", blind).act(observation), free)
+
+
 def test_the_random_policy_does_not(blind: SageEnv) -> None:
     from sage_tasks.policies import make_policy
 

@@ -150,8 +150,11 @@ class NavigationExpert:
         self._caution = torch.where(give_up.unsqueeze(1) & pushed, doubted, self._caution)
         self._stuck[give_up] = 0
         self._backing = torch.where(give_up, self._back_off, (self._backing - 1).clamp(min=0))
-        # What cannot give way is left at once: nothing has to be remembered for that.
-        against = (force[:, self._caution.shape[1] :].amax(dim=1) > 1.0) & (forward > 0.1)
+        # What cannot give way is left at once, whatever else is wanted: nothing has to be remembered for that.
+        fixed = truth["skin_force"][:, self._caution.shape[1] :]
+        yaw = heading(truth["robot_pose"])
+        ahead = (fixed[..., 0].sum(dim=1) * yaw.cos() + fixed[..., 1].sum(dim=1) * yaw.sin()) < 0.0
+        against = (fixed.norm(dim=-1).amax(dim=1) > 1.0) & ahead
         self._backing = torch.where(against, self._backing.clamp(min=self._recoil), self._backing)
         return self._backing > 0
 
