@@ -151,10 +151,10 @@ class NavigationExpert:
         self._stuck[give_up] = 0
         self._backing = torch.where(give_up, self._back_off, (self._backing - 1).clamp(min=0))
         # What cannot give way is left at once, whatever else is wanted: nothing has to be remembered for that.
-        fixed = truth["skin_force"][:, self._caution.shape[1] :]
-        yaw = heading(truth["robot_pose"])
-        ahead = (fixed[..., 0].sum(dim=1) * yaw.cos() + fixed[..., 1].sum(dim=1) * yaw.sin()) < 0.0
-        against = (fixed.norm(dim=-1).amax(dim=1) > 1.0) & ahead
+        loose = self._caution.shape[1]
+        push, yaw = truth["skin_force"][:, loose:].sum(dim=1), heading(truth["robot_pose"])
+        ahead = push[:, 0] * yaw.cos() + push[:, 1] * yaw.sin() < 0.0
+        against = (force[:, loose:].amax(dim=1) > 1.0) & ahead
         self._backing = torch.where(against, self._backing.clamp(min=self._recoil), self._backing)
         return self._backing > 0
 
