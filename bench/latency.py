@@ -117,13 +117,13 @@ def acts(policy: SagePolicy, looks: Sequence[Look], rounds: int) -> tuple[dict[s
     Returns:
         Case -> seconds of each act, a list a block; and the mean number of steps that H took.
     """
-    every, number, depth = policy.core.h_every, 0, []
+    usual, number, depth = (policy.core.h_every, policy.core.history), 0, []
     times: dict[str, list[list[float]]] = {case: [] for case in CASES}
 
     def block(case: str, count: int) -> list[float]:
         nonlocal number
         # At the first look of an episode H runs in any case.
-        policy.core.h_every = NEVER if case == "skip_h" else 1
+        policy.core.h_every, policy.core.history = NEVER if case == "skip_h" else 1, None
         policy.reset()
         act(policy, looks[number % len(looks)])
         one = react if case == "l_only" else act
@@ -145,7 +145,7 @@ def acts(policy: SagePolicy, looks: Sequence[Look], rounds: int) -> tuple[dict[s
         for case in alternating(CASES, rounds):
             times[case].append(block(case, BLOCK))
     finally:
-        policy.core.h_every = every
+        policy.core.h_every, policy.core.history = usual
         policy.reset()
     return times, statistics.mean(depth)
 

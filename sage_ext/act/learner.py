@@ -107,7 +107,8 @@ class Learner:
     def _load(self) -> None:
         config, spec, folder = self._config, self._mind.acting.encoder.spec, self._run.acting
         width = int(self._space.shape[0])  # type: ignore[index]
-        core = SageCore(spec, width, config.chunk, config.h_every, seed=derived_seed(self._seed, "core"))
+        shape = config.chunk, config.h_every, config.steps
+        core = SageCore(spec, width, *shape, seed=derived_seed(self._seed, "core"))
         heads = CompressionHeads(width, config.chunk, seed=derived_seed(self._seed, "compression"))
         saved = None
         if (folder / "checkpoint.json").is_file():
@@ -226,7 +227,7 @@ class Learner:
             group["lr"] = group["share"] * self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
         # In float32 on a GPU as well: a hand has to be exact to millimetres, and there the launches take the time.
-        # Every stretch begins with nothing known, so none has to be reset.
+        # Every stretch begins with nothing remembered, and is as long as what the core remembers.
         chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
         missed = (chunk - batch.target).abs().mean(-1)
         weight = batch.weight * self._nearer

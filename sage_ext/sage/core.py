@@ -67,11 +67,11 @@ class _State(NamedTuple):
     fast: Tensor
     report: Tensor
     clock: Tensor
-    """Looks since H ran; H runs at 0."""
+    """Looks since nothing was remembered, or, where nothing is forgotten, since H ran."""
 
-    def due(self) -> Tensor:
+    def due(self, every: int) -> Tensor:
         """Numbers of the worlds in which H runs."""
-        return (self.clock.squeeze(-1) < 0.5).nonzero().squeeze(-1)
+        return (torch.remainder(self.clock.squeeze(-1), every) < 0.5).nonzero().squeeze(-1)
 
 
 class SageCore(nn.Module):
@@ -88,6 +88,8 @@ class SageCore(nn.Module):
         action_dim: Width of an action.
         chunk: Actions given at once, for the present look and those after it.
         h_every: H runs at the first look of an episode and at each ``h_every``-th after it.
+        history: Looks after which H and L forget what they remember and begin anew, as at the start of an episode; None
+            remembers a whole episode. What was learned from stretches of so many looks knows no more.
         widths: Sizes of the layers.
         seed: Seed of the initial weights; None takes torch's global generator.
 
@@ -101,15 +103,16 @@ class SageCore(nn.Module):
         action_dim: int,
         chunk: int = 8,
         h_every: int = 1,
+        history: int | None = None,
         widths: CoreWidths | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        for name, count in (("action_dim", action_dim), ("chunk", chunk), ("h_every", h_every)):
-            if count < 1:
+        for name, count in (("action_dim", action_dim), ("chunk", chunk), ("h_every", h_every), ("history", history)):
+            if count is not None and count < 1:
                 raise SageError(f"sage.{name}", count, "must be a whole number >= 1", "use 1 or more")
         self.spec, self.widths = spec, widths or CoreWidths()
-        self.action_dim, self.chunk, self.h_every = action_dim, chunk, h_every
+        self.action_dim, self.chunk, self.h_every, self.history = action_dim, chunk, h_every, history
         w = self.widths
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
@@ -120,8 +123,8 @@ class SageCore(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to build this architecture again, as plain JSON types."""
-        sizes = {"action_dim": self.action_dim, "chunk": self.chunk, "h_every": self.h_every}
-        return {"spec": self.spec.to_json(), **sizes, "widths": asdict(self.widths)}
+        times = {"chunk": self.chunk, "h_every": self.h_every, "history": self.history}
+        return {"spec": self.spec.to_json(), "action_dim": self.action_dim, **times, "widths": asdict(self.widths)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SageCore:
@@ -138,6 +141,11 @@ class SageCore(nn.Module):
     def state_width(self) -> int:
         """Width of the state."""
         return sum(self._parts)
+
+    @property
+    def _period(self) -> int:
+        """Looks after which the clock begins anew."""
+        return self.history or self.h_every
 
     @property
     def _parts(self) -> list[int]:
@@ -186,7 +194,7 @@ class SageCore(nn.Module):
         worlds = len(context)
         glance = self._glance(senses, present or {}, worlds)
         now = self._begin(state, reset, worlds)
-        return self._look(context, glance, now, now.due())
+        return self._look(context, glance, now, now.due(self.h_every))
 
     def sequence(
         self,
@@ -209,7 +217,7 @@ class SageCore(nn.Module):
         alike, everyone = state is None and reset is None, torch.arange(shape[0], device=context.device)
         for t, glance in enumerate(self._glance(seen, there, shape.numel()).unflatten(0, shape).unbind(1)):
             now = self._begin(state, None if reset is None else reset[:, t], shape[0])
-            which = everyone[: 0 if t % self.h_every else None] if alike else now.due()
+            which = everyone[: 0 if t % self._period % self.h_every else None] if alike else now.due(self.h_every)
             chunk, state, extras = self._look(context[:, t], glance, now, which)
             chunks.append(chunk)
             told.append(extras)
@@ -250,6 +258,8 @@ class SageCore(nn.Module):
         if reset is not None:
             _check_mask("reset", reset, worlds)
             state = torch.where(reset.unsqueeze(-1), 0.0, state)
+        if self.history is not None:
+            state = torch.where(state[:, -1:] < 0.5, 0.0, state)
         return self._split(state)
 
     def _look(self, context: Tensor, glance: Tensor, now: _State, which: Tensor) -> tuple[Tensor, Tensor, Extras]:
@@ -259,7 +269,7 @@ class SageCore(nn.Module):
             raise SageError("context.shape", tuple(context.shape), want, "give what the encoder gave")
         slow, extras = self._think(context, now, which)
         chunk, report, fast = self.fast(extras.message, glance, now.fast)
-        clock = torch.remainder(now.clock + 1, self.h_every)
+        clock = torch.remainder(now.clock + 1, self._period)
         return chunk, torch.cat([slow, extras.message, fast, report, clock], -1), extras
 
     def _think(self, context: Tensor, now: _State, which: Tensor) -> tuple[Tensor, Extras]:

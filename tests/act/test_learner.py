@@ -87,6 +87,24 @@ def test_the_policy_is_the_average(taught: Path) -> None:
     assert learned_here and all(torch.equal(tensors[name], core[name]) for name in learned_here)
 
 
+def test_it_acts_with_no_more_history_than_it_learned_with(taught: Path) -> None:
+    env, seen = BallWorld(4, 30, 32), list[bool]()
+    policy = learned(taught / "policy", env)
+    slow = policy.policy.core.slow
+    think = slow.forward
+
+    def spy(context: torch.Tensor, state: torch.Tensor, report: torch.Tensor) -> Any:
+        seen.append(bool((state == 0.0).all()) and bool((report == 0.0).all()))
+        return think(context, state, report)
+
+    slow.forward = spy  # type: ignore[method-assign]
+    observation, _ = env.reset(seed=5)
+    for _ in range(20):
+        observation = env.step(policy.act(observation))[0]
+    # H thinks at each second look, and knows nothing at each eighth.
+    assert seen == [t % 8 == 0 for t in range(0, 20, 2)]
+
+
 @pytest.mark.parametrize(("after", "saves"), [(1, False), (17, True)], ids=["while encoding", "while learning"])
 def test_interrupted_and_resumed_is_as_if_it_never_was(taught: Path, tmp_path: Path, after: int, saves: bool) -> None:
     path = begin(tmp_path, "wake.policy=expert")

@@ -45,9 +45,9 @@ def make_context(*batch: int, seed: int = 0) -> Tensor:
     return torch.randn(*batch, 4096, generator=torch.Generator().manual_seed(seed))
 
 
-def make_core(h_every: int = 1, chunk: int = 4, seed: int = 0) -> SageCore:
+def make_core(h_every: int = 1, chunk: int = 4, seed: int = 0, history: int | None = None) -> SageCore:
     """A core of the real shape with few weights."""
-    return SageCore(SPEC, ACTIONS, chunk, h_every, WIDTHS, seed=seed)
+    return SageCore(SPEC, ACTIONS, chunk, h_every, history, WIDTHS, seed=seed)
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ def test_a_gradient_reaches_every_parameter(core: SageCore) -> None:
     assert not idle
 
 
-@pytest.mark.parametrize("h_every", [1, 3])
-def test_looks_one_by_one_equal_a_sequence(h_every: int) -> None:
-    core, context, senses = make_core(h_every), make_context(3, 7), make_observation(3, 7)
+@pytest.mark.parametrize(("h_every", "history"), [(1, None), (3, None), (3, 2), (2, 5)])
+def test_looks_one_by_one_equal_a_sequence(h_every: int, history: int | None) -> None:
+    core, context, senses = make_core(h_every, history=history), make_context(3, 7), make_observation(3, 7)
     reset = torch.zeros(3, 7, dtype=torch.bool)
     reset[1, 2] = reset[2, 5] = True
     present = {"tactile": torch.rand(3, 7) > 0.3}
@@ -95,6 +95,31 @@ def test_reset_equals_a_fresh_episode_and_touches_no_other_world() -> None:
     torch.testing.assert_close(chunk[1], plain[1], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(state[1], plain_state[1], atol=1e-6, rtol=1e-5)
     assert not torch.allclose(chunk[0, 3], plain[0, 3], atol=1e-4)
+
+
+@pytest.mark.parametrize("history", [1, 4])
+def test_after_so_many_looks_it_is_as_at_the_start_of_an_episode(history: int) -> None:
+    core, context, senses = make_core(3, history=history), make_context(2, 11), make_observation(2, 11)
+    chunk, state, extras = core.sequence(context, senses)
+    for start in range(0, 11, history):
+        now = slice(start, start + history)
+        fresh, end, told = core.sequence(context[:, now], {k: v[:, now] for k, v in senses.items()})
+        torch.testing.assert_close(chunk[:, now], fresh, atol=1e-6, rtol=1e-5)
+        assert torch.equal(extras.thought[:, now], told.thought)
+    torch.testing.assert_close(state, end, atol=1e-6, rtol=1e-5)
+    remembered = make_core(3).sequence(context, senses)[0]
+    torch.testing.assert_close(remembered[:, :history], chunk[:, :history], atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(remembered[:, history:], chunk[:, history:], atol=1e-3)
+
+
+def test_a_world_that_is_reset_forgets_at_looks_of_its_own() -> None:
+    core, context, senses = make_core(2, history=4), make_context(2, 9), make_observation(2, 9)
+    reset = torch.zeros(2, 9, dtype=torch.bool)
+    reset[1, 3] = True
+    chunk = core.sequence(context, senses, reset=reset)[0]
+    alone = core.sequence(context[1:, 3:], {k: v[1:, 3:] for k, v in senses.items()})[0]
+    torch.testing.assert_close(chunk[1:, 3:], alone, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(chunk[0], core.sequence(context, senses)[0][0], atol=1e-6, rtol=1e-5)
 
 
 def test_h_is_skipped_really(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,10 +216,12 @@ def test_what_is_masked_influences_nothing(core: SageCore) -> None:
 
 
 def test_config_builds_the_same_architecture() -> None:
-    core = make_core(h_every=5)
+    core = make_core(h_every=5, history=10)
     twin = SageCore.from_config(core.config())
     twin.load_state_dict(core.state_dict())
-    assert twin.config() == core.config() and twin.h_every == 5
+    assert twin.config() == core.config() and (twin.h_every, twin.history) == (5, 10)
+    before = {name: value for name, value in core.config().items() if name != "history"}
+    assert SageCore.from_config(before).history is None, "policies from before it could be limited remember all"
     assert torch.equal(twin(make_context(1), make_observation(1))[0], core(make_context(1), make_observation(1))[0])
 
 
@@ -223,6 +250,7 @@ def test_bad_input_is_named(core: SageCore) -> None:
         (lambda: core.sequence(context, senses), r"context.shape=\(2, 4096\): must be \(B, T, 4096\)"),
         (lambda: SageCore(SPEC, 0), "sage.action_dim=0: must be a whole number >= 1"),
         (lambda: SageCore(SPEC, 2, h_every=0, widths=CoreWidths(slow=8)), "sage.h_every=0"),
+        (lambda: SageCore(SPEC, 2, history=0, widths=CoreWidths(slow=8)), "sage.history=0"),
         (lambda: SageCore(type(SPEC)({"visual": SPEC.senses["visual"]}), 2), "observation=visual: has no fast sense"),
     ]
     for call, message in cases:
