@@ -195,6 +195,7 @@ class ActConfig:
     steps: int
     chunk: int
     h_every: int
+    history: int
     lr: float
     weight_decay: float
     average: float

@@ -163,6 +163,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "act.steps": between(1, 10**4),
     "act.chunk": between(1, 1000),
     "act.h_every": between(1, 1000),
+    "act.history": between(1, 10**4),
     "act.lr": between(0, 1, above=True),
     "act.weight_decay": between(0, 10),
     "act.average": between(0, 0.999999),

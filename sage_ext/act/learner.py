@@ -107,13 +107,14 @@ class Learner:
     def _load(self) -> None:
         config, spec, folder = self._config, self._mind.acting.encoder.spec, self._run.acting
         width = int(self._space.shape[0])  # type: ignore[index]
-        shape = config.chunk, config.h_every, config.steps
+        shape = config.chunk, config.h_every, config.history
         core = SageCore(spec, width, *shape, seed=derived_seed(self._seed, "core"))
         heads = CompressionHeads(width, config.chunk, seed=derived_seed(self._seed, "compression"))
         saved = None
         if (folder / "checkpoint.json").is_file():
             saved = checkpoint.load(folder, BUILD)
             before: Any = saved.modules["learning"]
+            before.history = config.history  # no weight depends on it
             if before.config() != core.config():
                 self._reporter.say("the core has another shape than before: it begins anew")
                 saved = None
@@ -227,7 +228,7 @@ class Learner:
             group["lr"] = group["share"] * self._config.lr * pace(self.learned["done"] / self._config.updates)
         self._optimizer.zero_grad(set_to_none=True)
         # In float32 on a GPU as well: a hand has to be exact to millimetres, and there the launches take the time.
-        # Every stretch begins with nothing remembered, and is as long as what the core remembers.
+        # Every stretch begins with nothing remembered.
         chunk, _, extras = self.core.sequence(batch.context, batch.senses, present=batch.present)
         missed = (chunk - batch.target).abs().mean(-1)
         weight = batch.weight * self._nearer

@@ -89,7 +89,7 @@ class SageCore(nn.Module):
         chunk: Actions given at once, for the present look and those after it.
         h_every: H runs at the first look of an episode and at each ``h_every``-th after it.
         history: Looks after which H and L forget what they remember and begin anew, as at the start of an episode; None
-            remembers a whole episode. What was learned from stretches of so many looks knows no more.
+            remembers a whole episode. What learned from short stretches gets stuck in what it remembers.
         widths: Sizes of the layers.
         seed: Seed of the initial weights; None takes torch's global generator.
 

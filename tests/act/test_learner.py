@@ -20,7 +20,8 @@ from sage_ext.runs import Run
 from tests.mind.ball_world import BallBody, BallWorld
 from tests.mind.conftest import configured
 
-ACT = ["act.updates=30", "act.batch=8", "act.steps=8", "act.chunk=4", "act.h_every=2", "act.lr=1e-2", "act.average=0.5"]
+ACT = ["act.updates=30", "act.batch=8", "act.steps=8", "act.chunk=4", "act.h_every=2", "act.history=6"]
+ACT += ["act.lr=1e-2", "act.average=0.5"]
 
 
 class Stop:
@@ -87,7 +88,7 @@ def test_the_policy_is_the_average(taught: Path) -> None:
     assert learned_here and all(torch.equal(tensors[name], core[name]) for name in learned_here)
 
 
-def test_it_acts_with_no_more_history_than_it_learned_with(taught: Path) -> None:
+def test_when_it_acts_it_forgets_as_configured(taught: Path) -> None:
     env, seen = BallWorld(4, 30, 32), list[bool]()
     policy = learned(taught / "policy", env)
     slow = policy.policy.core.slow
@@ -101,8 +102,8 @@ def test_it_acts_with_no_more_history_than_it_learned_with(taught: Path) -> None
     observation, _ = env.reset(seed=5)
     for _ in range(20):
         observation = env.step(policy.act(observation))[0]
-    # H thinks at each second look, and knows nothing at each eighth.
-    assert seen == [t % 8 == 0 for t in range(0, 20, 2)]
+    # H thinks at each second look, and knows nothing at each sixth.
+    assert seen == [t % 6 == 0 for t in range(0, 20, 2)]
 
 
 @pytest.mark.parametrize(("after", "saves"), [(1, False), (17, True)], ids=["while encoding", "while learning"])
