@@ -24,9 +24,10 @@ _STILL = 1e-4
 class Bottleneck(nn.Module):
     """Standardises a context and compresses it with one linear map.
 
-    Linear, so that whatever it keeps of the context can be read back linearly. It starts with the numbers that mean
-    something by themselves (:data:`~sage_ext.context.layout.TOLD`), as they stand, and with what is most of the rest:
-    the principal components of what those numbers do not tell.
+    Linear, so that whatever it keeps of the context can be read back linearly. The numbers that mean something by
+    themselves (:data:`~sage_ext.context.layout.TOLD`) come first, as they stand: H adds nothing to them, and learning
+    does not change them. The others start with what is most of the rest, the principal components of what those numbers
+    do not tell.
 
     Args:
         slow: Width of H's state.
@@ -49,7 +50,12 @@ class Bottleneck(nn.Module):
     def forward(self, context: Tensor, slow: Tensor) -> Tensor:
         """Standardised context ``(N, 4096)`` and H's state ``(N, slow)`` -> ``(N, 256)``."""
         out: Tensor = self.context(context) + self.slow(slow)
-        return out
+        return torch.where(self.stands, out.detach(), out) if torch.is_grad_enabled() else out
+
+    @property
+    def stands(self) -> Tensor:
+        """Which of the numbers (256,) stand as the context tells them: those to which H adds nothing."""
+        return (self.slow.weight == 0.0).all(1)
 
     @torch.no_grad()
     def calibrate(self, context: Tensor, seed: int = 0) -> None:
@@ -87,3 +93,4 @@ class Bottleneck(nn.Module):
         rest[:, told] -= (reading @ axes).T
         self.context.weight.copy_(weight)
         self.context.bias.zero_()
+        self.slow.weight[: len(told)] = 0.0

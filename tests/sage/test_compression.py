@@ -71,6 +71,9 @@ def test_what_is_told_passes_as_it_stands_and_the_rest_tells_something_else() ->
     n = told.shape[1]
     assert n == sum(s.stop - s.start for s in TOLD.values()) - 42
     assert torch.equal(message[:, :n], told)
+    assert bottleneck.stands.tolist() == [True] * n + [False] * (256 - n)
+    thinking = bottleneck(standard[:9], torch.randn(9, 32, generator=g)).detach()
+    assert torch.equal(thinking[:, :n], told[:9]) and bool((thinking[:, n:] != message[:9, n:]).any(0).all())
     components = message[:, n:]
     torch.testing.assert_close(components.std(0), torch.ones(256 - n), atol=0.02, rtol=0.0)
     across = components.T @ told / len(told)
@@ -154,6 +157,7 @@ def test_training_brings_into_the_message_what_the_actions_need() -> None:
     optimizer = torch.optim.Adam(
         [{"params": core.parameters(), "lr": 1e-3}, {"params": heads.parameters(), "lr": 5e-3}]
     )
+    weight, stands = core.bottleneck.context.weight.detach().clone(), core.bottleneck.stands
     losses = []
     for _ in range(25):
         extras = core.sequence(looks, senses)[2]
@@ -162,5 +166,7 @@ def test_training_brings_into_the_message_what_the_actions_need() -> None:
         sum(parts.values()).backward()  # type: ignore[union-attr]
         optimizer.step()
         losses.append({k: float(v.detach()) for k, v in parts.items()})
+    assert 100 < int(stands.sum()) < 256 and torch.equal(core.bottleneck.stands, stands)
+    assert ((core.bottleneck.context.weight - weight).abs().amax(1) == 0.0).tolist() == stands.tolist()
     for name in ("present", "act", "later"):
         assert losses[-1][name] < 0.75 * losses[0][name], name
