@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,19 @@ def test_when_it_acts_it_forgets_as_configured(taught: Path) -> None:
         observation = env.step(policy.act(observation))[0]
     # H thinks at each second look, and knows nothing at each sixth.
     assert seen == [t % 6 == 0 for t in range(0, 20, 2)]
+
+
+def test_another_history_goes_on_from_what_was_learned(taught: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(taught, path)
+    # As ``sage-ext act RUN act.history=3`` begins.
+    (path / "state.json").write_text(json.dumps({"phases": ["act"], "visit": 1, "results": {}}))
+    with Run.open(path) as run:
+        config = dataclasses.replace(run.config, act=dataclasses.replace(run.config.act, history=3))
+        body = BallBody(goal=0.7, lost=-3.0)
+        run_phases(config, run, ("act",), Reporter(file=io.StringIO()), Stop(), body)
+    assert json.loads((path / "summary.json").read_text())["act"]["updates"] == 60
+    assert learned(path / "policy", BallWorld(4, 30, 32)).policy.core.history == 3
 
 
 @pytest.mark.parametrize(("after", "saves"), [(1, False), (17, True)], ids=["while encoding", "while learning"])
