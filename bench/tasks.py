@@ -75,8 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         "--disturbance",
         type=float,
         metavar="X",
-        help="of its actions, remembered beside what it wanted (default: as in "
-        "config/wake); a hand that has to be exact bears 0.1",
+        help="of its actions, remembered beside what it wanted (default: what suits each task, as in sage-ext wake)",
     )
     add("--consolidations", type=count, default=3000, metavar="N", help="moments of a sleep (default 3000)")
     add("--updates", type=count, default=2000, metavar="N", help="of weights that learn to act (default 2000)")

@@ -50,3 +50,9 @@ class SimulatedBody:
 
         policy: Policy = make_policy(name, env, seed)  # type: ignore[arg-type]
         return policy
+
+    def disturbance(self, env: Environment) -> float:
+        """How much demonstrations of its task are disturbed where the config does not say."""
+        from sage_tasks.policies import disturbance
+
+        return disturbance(env)  # type: ignore[arg-type]

@@ -73,7 +73,7 @@ class WakeConfig:
 
     policy: str
     episodes: int
-    disturbance: float
+    disturbance: float | None
 
 
 @dataclass(frozen=True)

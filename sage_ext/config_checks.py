@@ -49,6 +49,11 @@ def between(low: float, high: float, *, above: bool = False) -> Rule:
     return Rule(allowed, lambda v: (low < v if above else low <= v) and v <= high, mend)
 
 
+def or_null(inner: Rule) -> Rule:
+    """What another rule allows, or null."""
+    return Rule(f"null or {inner.allowed}", lambda v: v is None or inner.holds(v), inner.mend)
+
+
 def one_of(*choices: str) -> Rule:
     """One of a few names."""
     return Rule(f"one of {', '.join(choices)}", choices.__contains__, lambda v: f"use {nearest(v, choices)}")
@@ -108,7 +113,7 @@ RULES: dict[str, Rule | Callable[[], Rule]] = {
     "memory.snapshot_every": between(1, 10**6),
     "wake.policy": one_of("random", "expert", "sage"),
     "wake.episodes": between(1, 10**9),
-    "wake.disturbance": between(0, 1),
+    "wake.disturbance": or_null(between(0, 1)),
     "sleep.consolidations": between(1, 10**9),
     "sleep.batch": between(2, 2**16),
     "sleep.round": between(2, 2**20),

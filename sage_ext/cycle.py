@@ -56,6 +56,9 @@ class Body(Protocol):
     def policy(self, name: str, env: Environment, seed: int) -> Policy:
         """A source of actions by its name."""
 
+    def disturbance(self, env: Environment) -> float:
+        """How much demonstrations of its task are disturbed where the config does not say."""
+
 
 def run_phases(
     config: Config,
@@ -161,7 +164,8 @@ class _Cycle:
 
     def _wake(self, cycle: int) -> None:
         config = self.config.wake
-        source = Sources(self.run.policy, self.body, self.env, config.disturbance, self.device)
+        disturbance = self.body.disturbance(self.env) if config.disturbance is None else config.disturbance
+        source = Sources(self.run.policy, self.body, self.env, disturbance, self.device)
         if config.policy == "sage" and not source.learned:
             self.reporter.say("there is no policy yet: acting at random")
         make = partial(source.make, config.policy)

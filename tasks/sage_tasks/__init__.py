@@ -18,25 +18,32 @@ class Task(NamedTuple):
         env: Its environment; the config is ``ClassCfg`` in the module named ``<module>_cfg``.
         expert: Its scripted expert.
         agent: How rsl_rl trains it: a class of :mod:`sage_tasks.agents.ppo_cfg`.
+        disturbance: How much its demonstrations are disturbed where nothing else is said, as a share of the largest
+            action: as much as made the best copies. A hand that has to be exact bears less than a rover.
     """
 
     env: str
     expert: str
     agent: str
+    disturbance: float
 
 
 TASKS: dict[str, Task] = {
     "Sage-Navigation": Task(
-        "navigation.navigation_env:NavigationEnv", "navigation.expert:NavigationExpert", "NavigationPpoRunnerCfg"
+        "navigation.navigation_env:NavigationEnv", "navigation.expert:NavigationExpert", "NavigationPpoRunnerCfg", 0.4
     ),
     "Sage-Navigation-Push": Task(
-        "navigation.push_env:PushEnv", "navigation.push_expert:PushExpert", "NavigationPushPpoRunnerCfg"
+        "navigation.push_env:PushEnv", "navigation.push_expert:PushExpert", "NavigationPushPpoRunnerCfg", 0.4
     ),
-    "Sage-Reach": Task("manipulation.reach_env:ReachEnv", "manipulation.reach_expert:ReachExpert", "ReachPpoRunnerCfg"),
-    "Sage-Lift": Task("manipulation.lift_env:LiftEnv", "manipulation.lift_expert:LiftExpert", "LiftPpoRunnerCfg"),
-    "Sage-Push": Task("manipulation.push_env:PushEnv", "manipulation.push_expert:PushExpert", "PushPpoRunnerCfg"),
-    "Sage-Social": Task("social.social_env:SocialEnv", "social.expert:SocialExpert", "SocialPpoRunnerCfg"),
-    "Sage-Social-Follow": Task("social.follow_env:FollowEnv", "social.expert:FollowExpert", "SocialFollowPpoRunnerCfg"),
+    "Sage-Reach": Task(
+        "manipulation.reach_env:ReachEnv", "manipulation.reach_expert:ReachExpert", "ReachPpoRunnerCfg", 0.2
+    ),
+    "Sage-Lift": Task("manipulation.lift_env:LiftEnv", "manipulation.lift_expert:LiftExpert", "LiftPpoRunnerCfg", 0.1),
+    "Sage-Push": Task("manipulation.push_env:PushEnv", "manipulation.push_expert:PushExpert", "PushPpoRunnerCfg", 0.1),
+    "Sage-Social": Task("social.social_env:SocialEnv", "social.expert:SocialExpert", "SocialPpoRunnerCfg", 0.5),
+    "Sage-Social-Follow": Task(
+        "social.follow_env:FollowEnv", "social.expert:FollowExpert", "SocialFollowPpoRunnerCfg", 0.5
+    ),
 }
 """Every task by its id."""
 
@@ -54,6 +61,7 @@ def register() -> None:
                     "env_entry_point": f"{__name__}.{task.env}",
                     "env_cfg_entry_point": f"{__name__}.{module}_cfg:{cls}Cfg",
                     "expert_entry_point": f"{__name__}.{task.expert}",
+                    "disturbance": task.disturbance,
                     "rsl_rl_cfg_entry_point": f"{__name__}.agents.ppo_cfg:{task.agent}",
                 },
             )

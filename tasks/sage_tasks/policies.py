@@ -57,6 +57,15 @@ class RandomPolicy:
         return self._action.clone()
 
 
+def disturbance(env: SageEnv) -> float:
+    """How much demonstrations of a task are disturbed where nothing else is said; see :class:`sage_tasks.Task`.
+
+    Args:
+        env: An environment that Gymnasium made, of a registered task; 0 for any other.
+    """
+    return float(env.spec.kwargs.get("disturbance", 0.0)) if env.spec else 0.0
+
+
 def make_policy(name: str, env: SageEnv, seed: int = 0) -> Policy:
     """Make a source of actions by its name.
 

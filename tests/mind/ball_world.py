@@ -447,6 +447,9 @@ class BallBody:
     def policy(self, name: str, env: Any, seed: int) -> Push:
         return Push(env, seed, name == "expert")
 
+    def disturbance(self, env: Any) -> float:
+        return 0.25
+
 
 def sense_names(env: BallWorld) -> list[str]:
     return list(env.single_observation_space["policy"])  # type: ignore[call-overload]

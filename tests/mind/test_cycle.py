@@ -123,6 +123,19 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_an_expert_is_disturbed_as_suits_its_task_where_nothing_else_is_said(tmp_path: Path) -> None:
+    def done(name: str, *overrides: str) -> tuple[Tensor, Tensor]:
+        path = begin(tmp_path / name, "wake.policy=expert", *overrides)
+        go(path, phases=("wake",))
+        with Memory.open(path / "memory") as memory:
+            steps = [memory.episode(e) for e in memory.episodes]
+        return torch.cat([s["action"] for s in steps]), torch.cat([s["label"] for s in steps])
+
+    unsaid, wanted = done("unsaid")
+    assert torch.equal(unsaid, done("said", f"wake.disturbance={BallBody().disturbance(None)}")[0])
+    assert not torch.equal(unsaid, wanted) and torch.equal(*done("none", "wake.disturbance=0"))
+
+
 def test_the_summary_counts_what_happened(whole: Path) -> None:
     found = result(whole)
     assert {k: found[k] for k in ("task", "physics", "policy", "seed", "cycles")} == {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import gymnasium as gym
 import pytest
 import torch
 from torch import Tensor
 
-from sage_tasks.policies import FORWARD_BIAS, make_policy
+from sage_tasks import TASKS
+from sage_tasks.policies import FORWARD_BIAS, disturbance, make_policy
 
 
 def stand_in(worlds: int = 8) -> Any:
@@ -46,6 +48,13 @@ def test_random_actions_do_not_draw_from_the_global_generator() -> None:
     torch.manual_seed(0)
     drawn(1)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_each_task_says_how_much_its_demonstrations_are_disturbed() -> None:
+    told = {name: disturbance(SimpleNamespace(spec=gym.spec(name))) for name in TASKS}
+    assert all(0.0 < much < 1.0 for much in told.values()), told
+    assert told["Sage-Lift"] < told["Sage-Reach"] < told["Sage-Navigation"], "the more exact, the less"
+    assert disturbance(stand_in()) == 0.0, "nobody registered it"
 
 
 @pytest.mark.parametrize(
