@@ -61,7 +61,6 @@ def register() -> None:
                     "env_entry_point": f"{__name__}.{task.env}",
                     "env_cfg_entry_point": f"{__name__}.{module}_cfg:{cls}Cfg",
                     "expert_entry_point": f"{__name__}.{task.expert}",
-                    "disturbance": task.disturbance,
                     "rsl_rl_cfg_entry_point": f"{__name__}.agents.ppo_cfg:{task.agent}",
                 },
             )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from . import TASKS
+
 if TYPE_CHECKING:
     from sage_envs.sage_env import SageEnv
 
@@ -61,9 +63,10 @@ def disturbance(env: SageEnv) -> float:
     """How much demonstrations of a task are disturbed where nothing else is said; see :class:`sage_tasks.Task`.
 
     Args:
-        env: An environment that Gymnasium made, of a registered task; 0 for any other.
+        env: An environment of a task; for any other it is 0.
     """
-    return float(env.spec.kwargs.get("disturbance", 0.0)) if env.spec else 0.0
+    task = TASKS.get(env.spec.id) if env.spec else None
+    return 0.0 if task is None else task.disturbance
 
 
 def make_policy(name: str, env: SageEnv, seed: int = 0) -> Policy:
