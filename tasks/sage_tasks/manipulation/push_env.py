@@ -19,7 +19,8 @@ LANE, LANE_STEPS = 0.07, 6
 class PushEnv(ManipulationEnv):
     """The fingers may touch the object up to the line; from there it has to slide by itself.
 
-    How far it slides depends on how slippery everything is, which differs from episode to episode and is not told.
+    How far it slides depends on how slippery everything is, which differs from episode to episode and is not told. Once
+    it lies still beyond the line nothing may be mended, and the episode ends.
 
     Attributes:
         fouled: Whether the object was touched beyond the line: no success any more in this episode (N,) bool.
@@ -35,12 +36,23 @@ class PushEnv(ManipulationEnv):
     def _to_mark(self) -> Tensor:
         return (self.chosen_position() - self.goal)[:, :2].norm(dim=1)
 
+    def _still(self) -> Tensor:
+        return self.chosen_velocity()[:, :3].norm(dim=1) < self.cfg.at_rest
+
+    def _beyond(self) -> Tensor:
+        return self.chosen_position()[:, 1] < LINE
+
+    def _touched(self) -> Tensor:
+        return self._of_chosen(self.touch.forces(1)[:, 0, :, :-1].norm(dim=-1).sum(dim=1)) > 0.0
+
+    def _get_dones(self) -> tuple[Tensor, Tensor]:
+        terminated, out_of_time = super()._get_dones()
+        return terminated | (self._still() & self._beyond() & ~self._touched()), out_of_time
+
     def _get_rewards(self) -> Tensor:
         distance = self._to_mark()
-        still = self.chosen_velocity()[:, :3].norm(dim=1) < self.cfg.at_rest
-        touched = self._of_chosen(self.touch.forces(1)[:, 0, :, :-1].norm(dim=-1).sum(dim=1)) > 0.0
-        self.fouled |= touched & (self.chosen_position()[:, 1] < LINE)
-        first = self._succeed(still & (distance < self.cfg.goal_reach) & ~self.fouled)
+        self.fouled |= self._touched() & self._beyond()
+        first = self._succeed(self._still() & (distance < self.cfg.goal_reach) & ~self.fouled)
         reward = (
             self.cfg.progress_reward * (self._distance - distance)
             + self.cfg.goal_reward * first

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import isaaclab.sim as sim_utils
 from isaaclab.assets import AssetBaseCfg, RigidObjectCfg
 from isaaclab.utils import configclass
 from isaaclab_tasks.utils import preset
 
-from sage_envs.scene_parts import goal_marker
+from sage_envs.scene_parts import camera, goal_marker
 from sage_envs.table import TableSceneCfg
 
 from .manipulation_env_cfg import ManipulationEnvCfg
@@ -38,7 +40,11 @@ class PushSceneCfg(TableSceneCfg):
 class PushEnvCfg(ManipulationEnvCfg):
     """Send an object sliding across a line so that it comes to rest on a mark, as in shuffleboard."""
 
-    scene: PushSceneCfg = PushSceneCfg()
+    # As in Sage-Lift: where things are has to be seen to a centimetre.
+    scene: PushSceneCfg = PushSceneCfg(camera=camera(focal_length=32.0, far=10.0))
+    camera_tilt: float = math.radians(30.0)
+    # As it pushes, its fingers side by side: a hand that has not to be turned first is in place sooner.
+    wrist: float = math.pi / 2
     episode_length_s: float = 6.0
     area: tuple[tuple[float, float], tuple[float, float]] = ((0.20, 0.90), (-0.33, 0.33))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GRIP = -0.6
 """Opening of the gripper: the object lies against two fingertips, which keep it from turning away."""
-GAP, CLEAR, CLEAR_MOST = 0.030, 0.018, 0.010
+GAP, CLEAR, CLEAR_MOST = 0.045, 0.024, 0.012
 """From the object's side to the point between the pads: where the hand comes down; nearer than the second it comes down
 less, nearer than the third not at all [m]."""
 HOVER, MIDDLE = 0.12, 0.006
