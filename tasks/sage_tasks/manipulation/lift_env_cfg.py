@@ -10,16 +10,16 @@ from isaaclab_tasks.utils import preset
 from sage_envs.scene_parts import camera
 from sage_envs.table import TableSceneCfg
 
-from .manipulation_env_cfg import ManipulationEnvCfg
+from .manipulation_env_cfg import CLOSE_LENS, CLOSE_TILT, ManipulationEnvCfg
 
 
 @configclass
 class LiftEnvCfg(ManipulationEnvCfg):
     """Grasp the one of several objects that is asked for, and lift it."""
 
-    # The area where objects lie fills the picture: a pixel is 1.2 cm there, and where they are has to be seen.
-    scene: TableSceneCfg = TableSceneCfg(camera=camera(focal_length=32.0, far=10.0))
-    camera_tilt: float = math.radians(30.0)
+    # Where objects are has to be seen.
+    scene: TableSceneCfg = TableSceneCfg(camera=camera(focal_length=CLOSE_LENS, far=10.0))
+    camera_tilt: float = CLOSE_TILT
     # The fingers come down beside the object in the picture; one before the other, with the palm, they would hide it.
     wrist: float = -math.pi / 2
     episode_length_s: float = 8.0

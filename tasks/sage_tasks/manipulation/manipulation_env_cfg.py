@@ -11,6 +11,9 @@ from isaaclab_tasks.utils import preset
 from sage_envs.sage_env_cfg import SageEnvCfg
 from sage_envs.table import TableSceneCfg
 
+CLOSE_LENS, CLOSE_TILT = 32.0, math.radians(30.0)
+"""Focal length and tilt of a camera whose picture the objects fill: a pixel is 1.2 cm there."""
+
 
 @configclass
 class ManipulationEnvCfg(SageEnvCfg):

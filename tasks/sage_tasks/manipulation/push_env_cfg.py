@@ -12,7 +12,7 @@ from isaaclab_tasks.utils import preset
 from sage_envs.scene_parts import camera, goal_marker
 from sage_envs.table import TableSceneCfg
 
-from .manipulation_env_cfg import ManipulationEnvCfg
+from .manipulation_env_cfg import CLOSE_LENS, CLOSE_TILT, ManipulationEnvCfg
 
 LINE = 0.0
 """Where the line lies that an object may not be pushed across, along the table's y axis [m]."""
@@ -40,9 +40,9 @@ class PushSceneCfg(TableSceneCfg):
 class PushEnvCfg(ManipulationEnvCfg):
     """Send an object sliding across a line so that it comes to rest on a mark, as in shuffleboard."""
 
-    # As in Sage-Lift: where things are has to be seen to a centimetre.
-    scene: PushSceneCfg = PushSceneCfg(camera=camera(focal_length=32.0, far=10.0))
-    camera_tilt: float = math.radians(30.0)
+    # Where objects are has to be seen.
+    scene: PushSceneCfg = PushSceneCfg(camera=camera(focal_length=CLOSE_LENS, far=10.0))
+    camera_tilt: float = CLOSE_TILT
     # As it pushes, its fingers side by side: a hand that has not to be turned first is in place sooner.
     wrist: float = math.pi / 2
     episode_length_s: float = 6.0
